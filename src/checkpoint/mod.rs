@@ -1,0 +1,1 @@
+//! Placeholder for the checkpoint room, filled next.

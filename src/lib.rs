@@ -1,0 +1,17 @@
+//! Arabic to English translation on the reader's own CPU, with the source of every word.
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! bytes ─ input ─> text ─ text::segment ─> sentences ─ tokenizer ─> ids ─ decode (models, nn) ─>
+//! hypotheses ─ tokenizer ─> English ─ align ─> word links ─> Translation ─ output ─> bytes
+//! ```
+
+pub mod checkpoint;
+pub mod error;
+pub mod eval;
+pub mod hub;
+pub mod text;
+pub mod tokenizer;
+
+pub use error::{Error, Result};
