@@ -1,0 +1,210 @@
+//! Plain loops over slices, written so that the compiler turns them into wide vector code.
+//!
+//! Sums run over a fixed number of lanes, whatever the width of the machine's registers, so a
+//! result does not depend on how the loop was compiled. [`vectorized`] picks the widest
+//! instructions that the machine has.
+
+/// Runs `body` compiled for the widest vector instructions of this machine.
+#[inline(always)]
+pub fn vectorized<R>(body: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(body)
+}
+
+/// Partial sums kept side by side.
+const LANES: usize = 16;
+
+/// Inner product. Call inside [`vectorized`].
+#[inline(always)]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let (a_blocks, b_blocks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let mut rest = 0.0;
+    for (x, y) in a_blocks.remainder().iter().zip(b_blocks.remainder()) {
+        rest += x * y;
+    }
+    for (x, y) in a_blocks.zip(b_blocks) {
+        for lane in 0..LANES {
+            lanes[lane] += x[lane] * y[lane];
+        }
+    }
+    sum_lanes(lanes) + rest
+}
+
+/// `into += factor * x`. Call inside [`vectorized`].
+#[inline(always)]
+pub fn add_scaled(into: &mut [f32], factor: f32, x: &[f32]) {
+    for (sum, value) in into.iter_mut().zip(x) {
+        *sum += factor * value;
+    }
+}
+
+/// The largest value; negative infinity for none. Call inside [`vectorized`].
+#[inline(always)]
+pub fn max(x: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let blocks = x.chunks_exact(LANES);
+    let rest = blocks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    for block in blocks {
+        for lane in 0..LANES {
+            lanes[lane] = if block[lane] > lanes[lane] { block[lane] } else { lanes[lane] };
+        }
+    }
+    lanes.into_iter().fold(rest, f32::max)
+}
+
+/// `e^x` within two units in the last place for `x <= 0`, without branches.
+///
+/// Range reduction by ln 2 and a polynomial of degree six, as in Cephes' `expf`
+/// (S. L. Moshier, *Methods and Programs for Mathematical Functions*, 1989).
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    // Below this the result is no normal number; zero is near enough for a softmax.
+    const LOWEST: f32 = -87.3;
+    let clamped = if x > LOWEST { x } else { LOWEST };
+    // Rounds to the nearest integer by adding and taking away 1.5 * 2^23.
+    const MAGIC: f32 = 12_582_912.0;
+    let n = (clamped * std::f32::consts::LOG2_E + MAGIC) - MAGIC;
+    // ln 2 in two parts, so that the reduction is exact.
+    let r = (clamped - n * 0.693_359_4) - n * -2.121_944_4e-4;
+    let mut p = 1.987_569_1e-4;
+    for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
+        p = p * r + c;
+    }
+    let p = p * r * r + r + 1.0;
+    let scale = f32::from_bits((((n as i32) + 127) << 23) as u32);
+    if x > LOWEST { p * scale } else { 0.0 }
+}
+
+/// `Σ e^(x - offset)`. Call inside [`vectorized`].
+#[inline(always)]
+pub fn sum_exp(x: &[f32], offset: f32) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let blocks = x.chunks_exact(LANES);
+    let mut rest = 0.0;
+    for &value in blocks.remainder() {
+        rest += exp(value - offset);
+    }
+    for block in blocks {
+        for lane in 0..LANES {
+            lanes[lane] += exp(block[lane] - offset);
+        }
+    }
+    sum_lanes(lanes) + rest
+}
+
+/// Turns scores into probabilities. Call inside [`vectorized`].
+#[inline(always)]
+pub fn softmax(x: &mut [f32]) {
+    let largest = max(x);
+    for value in x.iter_mut() {
+        *value = exp(*value - largest);
+    }
+    let mut total = 0.0;
+    for &value in x.iter() {
+        total += value;
+    }
+    for value in x.iter_mut() {
+        *value /= total;
+    }
+}
+
+/// `ln Σ e^x`.
+pub fn log_sum_exp(x: &[f32]) -> f32 {
+    vectorized(
+        #[inline(always)]
+        || {
+            let largest = max(x);
+            largest + sum_exp(x, largest).ln()
+        },
+    )
+}
+
+/// The `k` largest values with their indices, best first, equal ones in order of index; those at
+/// `banned` indices left out.
+pub fn top_k(x: &[f32], k: usize, banned: &[u32]) -> Vec<(u32, f32)> {
+    const BLOCK: usize = 64;
+    let mut best: Vec<(u32, f32)> = Vec::with_capacity(k + 1);
+    if k == 0 {
+        return best;
+    }
+    let mut threshold = f32::NEG_INFINITY;
+    for (b, block) in x.chunks(BLOCK).enumerate() {
+        // Once k good values are known, hardly any block holds a better one.
+        if best.len() == k && !any_above(block, threshold) {
+            continue;
+        }
+        for (i, &value) in block.iter().enumerate() {
+            let id = (b * BLOCK + i) as u32;
+            if (best.len() == k && value <= threshold) || value.is_nan() || banned.contains(&id) {
+                continue;
+            }
+            let at = best.partition_point(|&(_, other)| other >= value);
+            best.insert(at, (id, value));
+            best.truncate(k);
+            threshold = best[best.len() - 1].1;
+        }
+    }
+    best
+}
+
+fn any_above(block: &[f32], threshold: f32) -> bool {
+    let mut any = false;
+    for &value in block {
+        any |= value > threshold;
+    }
+    any
+}
+
+#[inline(always)]
+fn sum_lanes(lanes: [f32; LANES]) -> f32 {
+    let mut sums = lanes;
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            sums[i] += sums[i + half];
+        }
+        half /= 2;
+    }
+    sums[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn exp_is_within_two_units_in_the_last_place() {
+        let mut worst = 0f64;
+        for i in 0..=87_000 {
+            let x = -(i as f32) / 1000.0;
+            let exact = (x as f64).exp();
+            worst = worst.max(((exp(x) as f64 - exact) / exact).abs());
+        }
+        assert!(worst < 2.4e-7, "relative error {worst}");
+        assert_eq!(exp(0.0), 1.0);
+        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
+    }
+
+    proptest! {
+        #[test]
+        fn top_k_equals_a_full_sort(
+            x in prop::collection::vec(prop::sample::select(vec![-1f32, 0.0, 0.5, 1.0, 3.0, 7.5]), 0..300),
+            k in 0usize..12,
+            banned in prop::collection::vec(0u32..300, 0..5),
+        ) {
+            let mut sorted: Vec<(u32, f32)> = x
+                .iter().enumerate().map(|(i, &v)| (i as u32, v))
+                .filter(|(i, _)| !banned.contains(i)).collect();
+            sorted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            sorted.truncate(k);
+            prop_assert_eq!(top_k(&x, k, &banned), sorted);
+        }
+
+        #[test]
+        fn log_sum_exp_equals_double_precision(x in prop::collection::vec(-30f32..30.0, 1..200)) {
+            let exact = x.iter().map(|&v| (v as f64).exp()).sum::<f64>().ln();
+            prop_assert!((log_sum_exp(&x) as f64 - exact).abs() < 1e-5 * exact.abs().max(1.0));
+        }
+    }
+}
