@@ -72,7 +72,7 @@ fn pieces_ids_and_offsets_are_those_of_sentencepiece() {
             lines += 1;
         }
     }
-    assert_eq!(lines, 2000 + 6 * 260);
+    assert_eq!(lines, 2000 + 6 * 300);
 }
 
 /// A span is sentencepiece's surface without the spaces at its ends. They differ where the surface

@@ -22,6 +22,7 @@ import sys
 from pathlib import Path
 
 import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 from transformers import MarianTokenizer
 
 OUT = Path(sys.argv[1] if len(sys.argv) > 1 else "tests/golden/tokenizer")
@@ -65,7 +66,7 @@ def en(rng):
 
 
 ODD = [
-    "", " ", "   ", "\t", "\u00a0", "\u3000 ", "▁", "▁▁", " ▁ ", "a▁b", "</s>", "<unk>", "<s>", "<pad>",
+    "", " ", "   ", *("p" + "-" * n for n in range(9, 70, 3)), *("=" * n + " p-p-p" + "-" * n + "p" for n in range(5, 40, 5)), "\t", "\u00a0", "\u3000 ", "▁", "▁▁", " ▁ ", "a▁b", "</s>", "<unk>", "<s>", "<pad>",
     "كلمة</s>كلمة", "<unk> <s> </s>", "<0x41>", "<0xD8><0xA7>", "<sep>", "a<sep>b", "x <sep> y", "ab<sep><sep>cd",
     "العَرَبِيَّةُ", "كِتَابٌ جَدِيدٌ", "مُحَمَّدٌ", "الكـــتاب", "ســـلام", "ـ", "ﷺ", "ﷲ", "ﷻ", "ﻻ", "ﻷ", "ﻼ", "ﻛﺘﺎﺏ", "ﺍﻟﺴﻼﻡ",
     "قال ﷺ ذلك", "الله ﷻ", "ﷺﷺ", "ﷺ.", "ＡＢＣ１２３", "ｈｅｌｌｏ", "ﾊﾝｶｸ", "ﬁne ﬂow", "½ cup", "x²", "①②③", "㍿", "㎏",
@@ -101,15 +102,20 @@ def lines(rng, count):
     return chosen[:count]
 
 
-def train(name, corpus, **options):
+def train(name, corpus, unused=None, **options):
+    """Trains a model; with `unused`, every so many-th piece is marked as not to be used."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(corpus), model_writer=model, minloglevel=2, num_threads=1,
         hard_vocab_limit=False, **options,
     )
+    proto = sentencepiece_model_pb2.ModelProto.FromString(model.getvalue())
+    if unused:
+        for piece in [p for p in proto.pieces if p.type == p.NORMAL and len(p.piece) > 1][::unused]:
+            piece.type = piece.UNUSED
     OUT.mkdir(parents=True, exist_ok=True)
-    (OUT / f"{name}.spm").write_bytes(model.getvalue())
-    return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    (OUT / f"{name}.spm").write_bytes(proto.SerializeToString())
+    return sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())
 
 
 def golden(model, text):
@@ -138,21 +144,23 @@ def main():
     rng = random.Random(20)
     arabic = [ar(rng) for _ in range(3000)]
     english = [en(rng) for _ in range(3000)]
-    mixed = arabic + english
+    # Runs can be cut in many ways of nearly the same score: they show how scores are rounded.
+    runs = ["-" * n + rng.choice(["", " p-p", " ==="]) for n in range(1, 16) for _ in range(20)]
+    mixed = arabic + english + runs
     # The rule of the character map is identity where its 240 kB are not what is tested.
     plain = {"normalization_rule_name": "identity"}
     models = {
         "bytes": train("bytes", mixed, vocab_size=700, byte_fallback=True, normalization_rule_name="nmt_nfkc"),
-        "symbols": train("symbols", mixed, vocab_size=400, user_defined_symbols=["<sep>", "foo", "▁hello", "Ａ", "ﷺ"], **plain),
-        "bpe": train("bpe", mixed, vocab_size=500, model_type="bpe", user_defined_symbols=["<sep>", "foo"], **plain),
+        "symbols": train("symbols", mixed, vocab_size=400, user_defined_symbols=["<sep>", "foo", "▁hello", "Ａ", "ﷺ", "ال"], **plain),
+        "bpe": train("bpe", mixed, unused=5, vocab_size=500, model_type="bpe", user_defined_symbols=["<sep>", "foo"], **plain),
         "bpe_bytes": train("bpe_bytes", mixed, vocab_size=600, model_type="bpe", byte_fallback=True, remove_extra_whitespaces=False, **plain),
-        "no_prefix": train("no_prefix", mixed, vocab_size=400, add_dummy_prefix=False, **plain),
+        "no_prefix": train("no_prefix", mixed, unused=5, vocab_size=400, add_dummy_prefix=False, **plain),
         "spaces": train("spaces", mixed, vocab_size=400, remove_extra_whitespaces=False, allow_whitespace_only_pieces=True, **plain),
         "suffix": train("suffix", mixed, vocab_size=400, treat_whitespace_as_suffix=True, split_by_whitespace=False, **plain),
     }
     texts = lines(random.Random(21), 2000)
     for name, model in models.items():
-        count = len(texts) if name == "bytes" else 260
+        count = len(texts) if name == "bytes" else 300
         write(f"{name}.jsonl", [golden(model, text) for text in texts[:count]])
 
     folder = OUT / "marian"

@@ -17,7 +17,9 @@ const PAD: &str = "<pad>";
 ///
 /// Equal to `MarianTokenizer` of transformers, with two differences that keep text from posing as
 /// something else: `</s>` written in a text is text (`split_special_tokens=True` there), and a
-/// `>>code<<` at the start is a language code only if the vocabulary has it.
+/// `>>code<<` at the start is a language code only if the vocabulary has it. Ids are decoded by the
+/// target's model (`use_source_tokenizer=False` there) and special tokens dropped; spaces before
+/// punctuation stay, as `clean_up_tokenization_spaces` is off there too.
 #[derive(Debug)]
 pub struct Marian {
     source: Side,

@@ -41,10 +41,8 @@ pub(super) struct Vocabulary {
     pub types: Vec<PieceType>,
     /// Id of the unknown piece.
     pub unknown: u32,
-    /// Lowest and highest score of the normal pieces; the highest is never below the smallest
-    /// positive f32, as in SentencePiece, whose maximum starts from C's `FLT_MIN`.
+    /// Lowest score of the normal pieces.
     pub min_score: f32,
-    pub max_score: f32,
     /// Pieces that text can become: normal, user-defined and unused.
     pub trie: Trie,
     pub user_defined: Trie,
@@ -220,8 +218,7 @@ impl Vocabulary {
             all.filter(|(_, kind)| wanted.contains(kind)).map(|((id, p), _)| (p.as_str(), id))
         };
         let normal = of_types(&[PieceType::Normal]).map(|(_, id)| scores[id as usize]);
-        let (min_score, max_score) =
-            normal.fold((f32::MAX, f32::MIN_POSITIVE), |(low, high), s| (low.min(s), high.max(s)));
+        let min_score = normal.fold(f32::MAX, f32::min);
         let bytes: Option<Vec<u32>> = bytes.into_iter().collect();
         if byte_fallback && bytes.is_none() {
             return Err("some of the 256 byte pieces are missing".into());
@@ -229,7 +226,6 @@ impl Vocabulary {
         Ok(Vocabulary {
             unknown: unknown.ok_or("it has no unknown piece")?,
             min_score,
-            max_score,
             trie: Trie::new(of_types(&[
                 PieceType::Normal,
                 PieceType::UserDefined,
@@ -252,4 +248,82 @@ fn byte_of(piece: &str) -> Option<u8> {
         return None;
     }
     u8::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::proto::{NormalizerSpec, PieceProto, TrainerSpec};
+    use super::*;
+
+    fn proto(pieces: &[(&str, f32, PieceType)]) -> ModelProto {
+        let piece = |&(piece, score, kind): &(&str, f32, PieceType)| PieceProto {
+            piece: Some(piece.into()),
+            score: Some(score),
+            r#type: Some(kind.into()),
+        };
+        let normalizer = NormalizerSpec { add_dummy_prefix: Some(false), ..Default::default() };
+        ModelProto {
+            pieces: pieces.iter().map(piece).collect(),
+            normalizer_spec: Some(normalizer),
+            ..Default::default()
+        }
+    }
+
+    fn refusal(proto: &ModelProto) -> String {
+        SentencePiece::parse(&proto.encode_to_vec()).unwrap_err()
+    }
+
+    use PieceType::{Byte, Normal, Unknown, UserDefined};
+
+    #[test]
+    fn refuses_what_is_not_sound() {
+        assert!(refusal(&proto(&[])).contains("no unknown piece"));
+        assert!(refusal(&proto(&[("a", 0.0, Normal)])).contains("no unknown piece"));
+        let with = |more: &[(&str, f32, PieceType)]| {
+            refusal(&proto(&[&[("<unk>", 0.0, Unknown)], more].concat()))
+        };
+        assert!(with(&[("?", 0.0, Unknown)]).contains("two unknown"));
+        assert!(with(&[("a", f32::NAN, Normal)]).contains("score NaN"));
+        assert!(with(&[("a", f32::INFINITY, Normal)]).contains("score inf"));
+        assert!(with(&[("a", 0.0, Normal), ("a", 0.0, Normal)]).contains("twice"));
+        assert!(with(&[("", 0.0, Normal)]).contains("empty"));
+        assert!(with(&[("<0x41>", 0.0, Byte)]).contains("does not use bytes"));
+        assert!(with(&[(&"a".repeat(MAX_PIECE), 0.0, Normal)]).contains("overlong"));
+
+        let mut words = proto(&[("<unk>", 0.0, Unknown)]);
+        words.trainer_spec =
+            Some(TrainerSpec { model_type: Some(ModelType::Word.into()), ..Default::default() });
+        assert!(refusal(&words).contains("neither"));
+        words.trainer_spec = Some(TrainerSpec { byte_fallback: Some(true), ..Default::default() });
+        assert!(refusal(&words).contains("256 byte pieces"));
+        words.trainer_spec = None;
+        words.denormalizer_spec =
+            Some(NormalizerSpec { precompiled_charsmap: Some(vec![0]), ..Default::default() });
+        assert!(refusal(&words).contains("rewrites"));
+        // A claimed length beyond the file, and a file of nothing.
+        assert!(SentencePiece::parse(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x0a]).is_err());
+        assert!(SentencePiece::parse(&[]).is_err());
+    }
+
+    #[test]
+    fn an_empty_vocabulary_knows_nothing() {
+        let model =
+            SentencePiece::parse(&proto(&[("<unk>", 0.0, Unknown)]).encode_to_vec()).unwrap();
+        let pieces = model.encode(" ab  c ");
+        assert_eq!(pieces.len(), 1);
+        assert_eq!(pieces[0].text, "ab▁c");
+        assert_eq!(pieces[0].span, Span::new(1, 6));
+        assert!(model.encode("").is_empty());
+    }
+
+    /// What the sentencepiece package (0.2.3) answers for these pieces.
+    #[test]
+    fn user_defined_pieces_score_by_their_length() {
+        for (score, pieces) in [(0.19, 2), (0.21, 1)] {
+            let pair = [("<unk>", 0.0, Unknown), ("ab", 0.0, UserDefined), ("abab", score, Normal)];
+            let model = SentencePiece::parse(&proto(&pair).encode_to_vec()).unwrap();
+            assert_eq!(model.encode("abab").len(), pieces);
+        }
+    }
 }

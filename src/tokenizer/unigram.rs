@@ -11,6 +11,11 @@ use super::sentencepiece::Vocabulary;
 /// How much worse an unknown character is than the worst piece.
 const UNKNOWN_PENALTY: f32 = 10.0;
 
+/// What a user-defined piece scores for every byte after its first, whatever its score in the file:
+/// more than any normal piece, whose score is a log-probability. (As measured on sentencepiece
+/// 0.2.3; older releases gave them about -0.1 in all.)
+const USER_DEFINED: f32 = 0.1;
+
 /// The best way to reach a place in the text.
 #[derive(Clone, Copy)]
 struct Best {
@@ -33,16 +38,14 @@ pub(super) fn segment(vocabulary: &Vocabulary, text: &str) -> Vec<(usize, u32)> 
         for (length, id) in vocabulary.trie.prefixes(&text[start..]) {
             let score = match vocabulary.types[id as usize] {
                 PieceType::Unused => continue,
-                PieceType::UserDefined => {
-                    (f64::from(length as f32 * vocabulary.max_score) - 0.1) + f64::from(here)
-                }
-                _ => f64::from(vocabulary.scores[id as usize]) + f64::from(here),
+                PieceType::UserDefined => length as f32 * USER_DEFINED - USER_DEFINED,
+                _ => vocabulary.scores[id as usize],
             };
-            improve(&mut best[start + length], score, id, start);
+            improve(&mut best[start + length], score + here, id, start);
             whole_character |= length == c.len_utf8();
         }
         if !whole_character {
-            let score = f64::from(unknown_score + here);
+            let score = unknown_score + here;
             improve(&mut best[start + c.len_utf8()], score, vocabulary.unknown, start);
         }
     }
@@ -57,9 +60,9 @@ pub(super) fn segment(vocabulary: &Vocabulary, text: &str) -> Vec<(usize, u32)> 
     pieces
 }
 
-/// Keeps the better of two ways to one place; the sum is compared before it is rounded to f32.
-fn improve(best: &mut Best, score: f64, id: u32, start: usize) {
-    if best.start == UNREACHED || score > f64::from(best.score) {
-        *best = Best { score: score as f32, id, start };
+/// Keeps the better of two ways to one place, of equal ones the first.
+fn improve(best: &mut Best, score: f32, id: u32, start: usize) {
+    if best.start == UNREACHED || score > best.score {
+        *best = Best { score, id, start };
     }
 }
