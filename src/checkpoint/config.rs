@@ -37,7 +37,7 @@ pub(super) fn read_bounded(path: &Path, limit: u64, what: &'static str) -> Resul
 
 /// Parses a configuration that was read from `path`. As in Python, the last of two equal keys
 /// counts.
-pub fn parse_object(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
+pub(super) fn parse_object(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
     match serde_json::from_slice(bytes) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(Error::malformed(path, WHAT, "it does not hold a JSON object")),
@@ -159,6 +159,11 @@ impl Default for GenerationConfig {
 }
 
 impl GenerationConfig {
+    /// Reads a generation_config.json, or the generation fields of a config.json, alone.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+        Self::merge((path, &parse_object(path, bytes)?), (path, &Map::new()))
+    }
+
     /// The fields of `overrides` over those of `config` over the defaults; each object comes with
     /// the file it was read from. A null counts as absent.
     pub(super) fn merge(

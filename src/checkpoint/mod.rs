@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 use crate::{Error, Result};
 
-pub use config::{EarlyStopping, GenerationConfig, parse_object};
+pub use config::{EarlyStopping, GenerationConfig};
 pub use weights::Weights;
 
 /// The files that may hold the weights, the preferred first.
