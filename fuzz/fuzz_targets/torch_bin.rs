@@ -1,0 +1,17 @@
+//! Any bytes as pytorch_model.bin of either format: an error or tensors. Seeds: tests/golden/checkpoints.
+#![no_main]
+
+use std::path::Path;
+
+use libfuzzer_sys::fuzz_target;
+use tarjim::checkpoint::Weights;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(weights) = Weights::from_bytes(Path::new("pytorch_model.bin"), bytes.to_vec()) {
+        for name in weights.names() {
+            if let Some(shape) = weights.shape(name) {
+                let _ = weights.get(name, shape);
+            }
+        }
+    }
+});
