@@ -58,6 +58,32 @@ pub enum Error {
         /// What is not supported.
         detail: String,
     },
+    /// A line of a file is not what it should be.
+    #[error("{}, line {line}: {detail}", path.display())]
+    BadLine {
+        /// The file, or `<stdin>`.
+        path: PathBuf,
+        /// Number of the line, counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// Two files that belong together line by line differ in length.
+    #[error(
+        "the number of lines differs: {} has {lines}, {} has {other_lines}",
+        path.display(),
+        other.display()
+    )]
+    LineCounts {
+        /// One file, or `<stdin>`.
+        path: PathBuf,
+        /// How many lines it has.
+        lines: u64,
+        /// The other file.
+        other: PathBuf,
+        /// How many lines that one has.
+        other_lines: u64,
+    },
     /// An option or argument has a value that cannot be used.
     #[error("{0}")]
     Usage(String),
@@ -99,6 +125,9 @@ impl Error {
             }
             Error::MissingFile { .. } => {
                 Some("Name a folder laid out as on the Hugging Face hub (config.json, weights, source.spm, target.spm, vocab.json)".into())
+            }
+            Error::LineCounts { .. } => {
+                Some("Line by line the files must say the same: look for lost or extra lines".into())
             }
             _ => None,
         }
