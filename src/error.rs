@@ -64,6 +64,9 @@ pub enum Error {
     /// The tensor library refused an operation.
     #[error("the model could not be computed: {0}")]
     Compute(#[from] candle_core::Error),
+    /// A model could not be found, fetched or checked.
+    #[error(transparent)]
+    Hub(#[from] crate::hub::HubError),
 }
 
 impl Error {
@@ -100,6 +103,7 @@ impl Error {
             Error::MissingFile { .. } => {
                 Some("Name a folder laid out as on the Hugging Face hub (config.json, weights, source.spm, target.spm, vocab.json)".into())
             }
+            Error::Hub(error) => error.hint(),
             _ => None,
         }
     }
