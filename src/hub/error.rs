@@ -190,6 +190,15 @@ pub enum HubError {
         found: String,
     },
 
+    /// Files in the cache are not what they should be.
+    #[error("Model `{model}` has {files} damaged or missing files")]
+    Damaged {
+        /// The model.
+        model: String,
+        /// How many.
+        files: usize,
+    },
+
     /// Not enough room.
     #[error("{} has {available} bytes free and {file} needs {needed}", path.display())]
     DiskFull {
@@ -332,6 +341,9 @@ impl HubError {
             }
             HubError::WrongSize { .. } | HubError::Checksum { .. } => {
                 "Nothing was installed. Try again; if it persists, the file on the server or a proxy in between is broken"
+            }
+            HubError::Damaged { .. } => {
+                "Remove it with `tarjim models remove`, then fetch it again with `tarjim models download`"
             }
             HubError::DiskFull { .. } => {
                 "Free some space (`tarjim models remove`), or name another disk with `--cache-dir` or HF_HUB_CACHE"
