@@ -164,7 +164,11 @@ fn list(hub: &Hub, out: &mut Output<'_>) -> Result<()> {
                 size,
                 model.manifest.map_or("?", |manifest| manifest.licence.id.as_str()),
                 presence(model),
-                model.commit.as_ref().or(model.revision.as_ref()).map_or("", short),
+                model
+                    .commit
+                    .as_ref()
+                    .or(model.revision.as_ref())
+                    .map_or("", |revision| short(revision)),
             )
             .trim_end()
             .to_string()
@@ -262,6 +266,6 @@ fn task(manifest: &Manifest) -> &'static str {
 }
 
 /// The beginning of a commit hash, and a branch name as it is.
-fn short(revision: &String) -> &str {
+fn short(revision: &str) -> &str {
     if revision.len() == 40 { revision.get(..8).unwrap_or(revision) } else { revision }
 }

@@ -210,7 +210,13 @@ impl Remote {
         let info = self.block_on(self.hub.model(owner, name).info().revision(revision).send());
         let info = match info {
             Ok(info) => info,
-            Err(HFError::RevisionNotFound { .. } | HFError::Json(_)) => return Ok(None),
+            // A 404 without the hub's own code comes from a mirror that serves files only.
+            Err(HFError::RevisionNotFound { context: Some(context), .. })
+                if context.error_code.is_none() =>
+            {
+                return Ok(None);
+            }
+            Err(HFError::Json(_)) => return Ok(None),
             Err(HFError::Request { source, .. }) if source.is_decode() => return Ok(None),
             Err(error) => return Err(self.sort(error, &subject)),
         };
