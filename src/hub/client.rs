@@ -6,6 +6,7 @@
 //! and the checksum, size and commit are in the headers of that redirect. hf-hub's public
 //! `get_file_metadata` follows it and loses them, and the method that does not is private.
 
+use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
@@ -24,6 +25,10 @@ const MAX_REDIRECTS: usize = 10;
 
 /// Longest wait that a server's `Retry-After` can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// What rustls says when it refuses.
+const TLS_WORDS: &[&str] =
+    &["certificate", "tls", "handshake", "invalid peer", "corrupt message", "fatal alert"];
 
 /// A file as the server describes it.
 #[derive(Clone, Debug)]
@@ -305,13 +310,15 @@ impl Remote {
     fn transport(&self, error: &reqwest::Error, url: &Url, file: &str) -> HubError {
         let host = host_of(url);
         let detail = self.scrub(&chain(error));
-        let told = detail.to_ascii_lowercase();
+        // The causes alone: the error itself begins with the address, and a repository may be named
+        // after anything.
+        let told = error.source().map(chain).unwrap_or_default().to_ascii_lowercase();
         let says = |words: &[&str]| words.iter().any(|word| told.contains(word));
         if error.is_dns() || says(&["dns error", "failed to lookup address"]) {
             HubError::Dns { host }
         } else if error.is_connect() && says(&["tunnel", "proxy"]) {
             HubError::Proxy { host, detail }
-        } else if error.is_connect() && says(&["certificate", "tls", "handshake", "invalid peer"]) {
+        } else if error.is_connect() && says(TLS_WORDS) {
             HubError::Tls { host, detail }
         } else if error.is_timeout() && !error.is_connect() {
             HubError::Timeout { host, waited: self.read_timeout }
@@ -395,7 +402,7 @@ fn host_of(url: &Url) -> String {
 }
 
 /// An error and its causes in one line, without repetition.
-fn chain(error: &dyn std::error::Error) -> String {
+fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -12,8 +12,10 @@ mod cache;
 mod client;
 mod download;
 pub mod error;
+mod inspect;
 mod licence;
 mod lock;
+mod model;
 pub mod progress;
 pub mod registry;
 pub mod settings;
@@ -25,56 +27,16 @@ use std::sync::OnceLock;
 use serde::Serialize;
 
 use crate::Result;
-use cache::{Cache, CachedRepo, is_inside};
+use cache::{Cache, is_inside};
 use client::{Remote, RemoteFile};
 use download::Download;
 pub use error::HubError;
+pub use inspect::{FileReport, Integrity, Status};
+pub use model::ModelRef;
 pub use progress::{Event, Progress};
 use registry::Need;
 pub use registry::{AlignmentHead, Licence, Manifest};
 pub use settings::{Settings, Token};
-
-/// What the value of `--model` names.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ModelRef {
-    /// A folder with the files of a model.
-    Folder(PathBuf),
-    /// A checkpoint of the registry.
-    Known(&'static Manifest),
-    /// Any other repository of the hub, `owner/name`.
-    Repo(String),
-}
-
-impl ModelRef {
-    /// Reads the value of `--model`: a known name or repository, then a folder that exists or is
-    /// written as a path, then a repository.
-    pub fn parse(text: &str) -> Result<Self, HubError> {
-        let text = text.trim();
-        if let Some(manifest) = registry::find(text) {
-            return Ok(ModelRef::Known(manifest));
-        }
-        let path = settings::expand_home(text, std::env::home_dir().as_deref());
-        if path.is_dir() {
-            return Ok(ModelRef::Folder(path));
-        }
-        if !text.starts_with(['.', '/', '~', '\\']) && is_repo_id(text) {
-            return Ok(ModelRef::Repo(text.to_string()));
-        }
-        Err(HubError::UnknownModel { name: text.to_string(), near: nearest(text) })
-    }
-
-    /// The name to call it by.
-    pub fn name(&self) -> String {
-        match self {
-            ModelRef::Folder(path) => {
-                let name = path.canonicalize().unwrap_or_else(|_| path.clone());
-                name.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-            }
-            ModelRef::Known(manifest) => manifest.name.clone(),
-            ModelRef::Repo(id) => id.clone(),
-        }
-    }
-}
 
 /// A model that is ready to be loaded.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -92,50 +54,6 @@ pub struct Resolved {
     /// Its manifest, if it is in the registry.
     #[serde(skip)]
     pub manifest: Option<&'static Manifest>,
-}
-
-/// A model as `tarjim models list` shows it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Status {
-    /// Its name.
-    pub name: String,
-    /// Its repository.
-    pub repo: Option<String>,
-    /// The manifest, for a model of the registry.
-    pub manifest: Option<&'static Manifest>,
-    /// The revision in use: what settings or manifest name.
-    pub revision: Option<String>,
-    /// The commit in the cache.
-    pub commit: Option<String>,
-    /// Whether everything it needs is here.
-    pub cached: bool,
-    /// Where it is, if it is here.
-    pub folder: Option<PathBuf>,
-    /// Bytes on disk, all revisions together; zero if it is not here.
-    pub bytes: u64,
-}
-
-/// How a file compares with its checksum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Integrity {
-    /// The bytes are the right ones.
-    Intact,
-    /// They are not.
-    Damaged,
-    /// The file is needed and not there, or its link leads nowhere.
-    Missing,
-    /// There is nothing to compare with.
-    Unknown,
-}
-
-/// What [`Hub::verify`] found out about a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FileReport {
-    /// Path of the file in the model's folder.
-    pub file: String,
-    /// Its state.
-    pub integrity: Integrity,
 }
 
 /// The hub, its cache, and the models in both.
@@ -181,111 +99,6 @@ impl Hub {
         Ok(self.locate_ref(&ModelRef::parse(model)?)?)
     }
 
-    /// Compares every file of `model` with its checksum.
-    pub fn verify(&self, model: &str) -> Result<Vec<FileReport>> {
-        let model = ModelRef::parse(model)?;
-        let Some(repo) = repo_of(&model) else {
-            return self.verify_folder(&model);
-        };
-        let cached = self.cache.repo(repo);
-        let commit = cached
-            .commit(&self.revision(&model)?)
-            .filter(|commit| cached.snapshot(commit).is_dir())
-            .ok_or_else(|| HubError::NotCached(model.name()))?;
-        let mut reports = Vec::new();
-        for file in cached.files(&commit) {
-            let integrity = match &file.checksum {
-                _ if !file.path.exists() => Integrity::Missing,
-                None => Integrity::Unknown,
-                Some(checksum) => {
-                    let found = checksum.of_file(&file.path).map_err(HubError::io(&file.path))?;
-                    if found == checksum.hex() { Integrity::Intact } else { Integrity::Damaged }
-                }
-            };
-            reports.push(FileReport { file: file.name, integrity });
-        }
-        for file in missing(&cached.snapshot(&commit), &self.needs(&model, &cached, &commit)) {
-            if !reports.iter().any(|report| report.file == file) {
-                reports.push(FileReport { file, integrity: Integrity::Missing });
-            }
-        }
-        Ok(reports)
-    }
-
-    /// A folder has no checksums of its own; the manifest may list some for the bundled model.
-    fn verify_folder(&self, model: &ModelRef) -> Result<Vec<FileReport>> {
-        let resolved = self.locate_ref(model)?.ok_or_else(|| HubError::NotBundled(model.name()))?;
-        let mut reports = Vec::new();
-        let needs = match resolved.manifest {
-            Some(manifest) => registry::needs(manifest),
-            None => config_type(&resolved.folder)
-                .and_then(|model_type| registry::needs_of_type(&model_type))
-                .unwrap_or_default(),
-        };
-        for file in wanted(&resolved.folder, &needs) {
-            let path = resolved.folder.join(&file);
-            let expected = resolved.manifest.and_then(|manifest| manifest.sha256.get(&file));
-            let integrity = match expected.and_then(|hex| verify::Checksum::parse(hex)) {
-                _ if !path.exists() => Integrity::Missing,
-                None => Integrity::Unknown,
-                Some(checksum) => {
-                    let found = checksum.of_file(&path).map_err(HubError::io(&path))?;
-                    if found == checksum.hex() { Integrity::Intact } else { Integrity::Damaged }
-                }
-            };
-            reports.push(FileReport { file, integrity });
-        }
-        Ok(reports)
-    }
-
-    /// Deletes `model` from the cache, all its revisions, and returns the bytes freed.
-    pub fn remove(&self, model: &str) -> Result<u64> {
-        let model = ModelRef::parse(model)?;
-        let repo = repo_of(&model).ok_or_else(|| HubError::NotCached(model.name()))?;
-        if !self.cache.repos().iter().any(|id| id == repo) {
-            return Err(HubError::NotCached(model.name()).into());
-        }
-        Ok(self.cache.repo(repo).remove()?)
-    }
-
-    /// All models of the registry, then those of the cache that this program can run.
-    pub fn list(&self) -> Vec<Status> {
-        let known = registry::all().iter().map(ModelRef::Known);
-        let others = self
-            .cache
-            .repos()
-            .into_iter()
-            .filter(|id| registry::find(id).is_none())
-            .map(ModelRef::Repo);
-        let runnable = |status: &Status| status.manifest.is_some() || status.cached;
-        known.chain(others).map(|model| self.status_ref(&model)).filter(runnable).collect()
-    }
-
-    /// What there is to know about `model` without asking the server.
-    pub fn status(&self, model: &str) -> Result<Status> {
-        Ok(self.status_ref(&ModelRef::parse(model)?))
-    }
-
-    fn status_ref(&self, model: &ModelRef) -> Status {
-        let located = self.locate_ref(model).ok().flatten();
-        let repo = repo_of(model);
-        let bytes = match (&located, repo) {
-            (_, Some(repo)) => self.cache.repo(repo).size(),
-            (Some(found), None) => folder_size(&found.folder),
-            (None, None) => 0,
-        };
-        Status {
-            name: model.name(),
-            repo: repo.map(str::to_string),
-            manifest: if let ModelRef::Known(manifest) = model { Some(manifest) } else { None },
-            revision: repo.and_then(|_| self.revision(model).ok()),
-            commit: located.as_ref().and_then(|found| found.revision.clone()),
-            cached: located.is_some(),
-            folder: located.map(|found| found.folder),
-            bytes,
-        }
-    }
-
     /// The revision to use: the reader's, else the manifest's, else `main`.
     fn revision(&self, model: &ModelRef) -> Result<String, HubError> {
         let own = match model {
@@ -300,38 +113,26 @@ impl Hub {
     }
 
     fn locate_ref(&self, model: &ModelRef) -> Result<Option<Resolved>, HubError> {
-        let repo = match (model, repo_of(model)) {
+        let repo = match (model, model.repo()) {
             (_, Some(repo)) => self.cache.repo(repo),
             (ModelRef::Folder(path), _) => return Ok(Some(resolved(model, path.clone(), None))),
             _ => return Ok(bundled(&model.name()).map(|path| resolved(model, path, None))),
         };
         let commit = repo.commit(&self.revision(model)?);
-        Ok(commit.filter(|commit| self.is_complete(model, &repo, commit)).map(|commit| {
-            let folder = repo.snapshot(&commit);
-            resolved(model, folder, Some(commit))
-        }))
-    }
-
-    fn is_complete(&self, model: &ModelRef, repo: &CachedRepo, commit: &str) -> bool {
-        let needs = self.needs(model, repo, commit);
-        !needs.is_empty() && missing(&repo.snapshot(commit), &needs).is_empty()
-    }
-
-    /// What `model` needs; for a repository outside the registry its config.json tells, and without
-    /// one nothing is known.
-    fn needs(&self, model: &ModelRef, repo: &CachedRepo, commit: &str) -> Vec<Need> {
-        match model {
-            ModelRef::Known(manifest) => registry::needs(manifest),
-            _ => config_type(&repo.snapshot(commit))
-                .and_then(|model_type| registry::needs_of_type(&model_type))
-                .unwrap_or_default(),
-        }
+        let complete = |commit: &String| {
+            let snapshot = repo.snapshot(commit);
+            let needs = needs(model, &snapshot);
+            !needs.is_empty() && missing(&snapshot, &needs).is_empty()
+        };
+        Ok(commit
+            .filter(complete)
+            .map(|commit| resolved(model, repo.snapshot(&commit), Some(commit))))
     }
 
     /// Gets what is missing from the server.
     fn fetch(&self, model: &ModelRef, progress: &dyn Progress) -> Result<Resolved> {
         let name = model.name();
-        let Some(id) = repo_of(model) else {
+        let Some(id) = model.repo() else {
             return Err(HubError::NotBundled(name).into());
         };
         if self.settings.offline {
@@ -397,17 +198,8 @@ pub fn bundled(name: &str) -> Option<PathBuf> {
         .find(|folder| folder.join("config.json").is_file())
 }
 
-/// The repository behind a model; none for folders and the bundled model.
-fn repo_of(model: &ModelRef) -> Option<&str> {
-    match model {
-        ModelRef::Folder(_) => None,
-        ModelRef::Known(manifest) => manifest.repo.as_deref(),
-        ModelRef::Repo(id) => Some(id),
-    }
-}
-
 fn resolved(model: &ModelRef, folder: PathBuf, revision: Option<String>) -> Resolved {
-    let manifest = if let ModelRef::Known(manifest) = model { Some(*manifest) } else { None };
+    let manifest = model.manifest();
     Resolved {
         folder,
         name: model.name(),
@@ -415,6 +207,17 @@ fn resolved(model: &ModelRef, folder: PathBuf, revision: Option<String>) -> Reso
         licence: manifest.map(|manifest| manifest.licence.id.clone()),
         alignment_head: manifest.and_then(|manifest| manifest.alignment),
         manifest,
+    }
+}
+
+/// What `model` needs to be in `folder`. For one outside the registry the config.json there tells,
+/// and without it nothing is known.
+fn needs(model: &ModelRef, folder: &Path) -> Vec<Need> {
+    match model.manifest() {
+        Some(manifest) => registry::needs(manifest),
+        None => config_type(folder)
+            .and_then(|model_type| registry::needs_of_type(&model_type))
+            .unwrap_or_default(),
     }
 }
 
@@ -503,70 +306,11 @@ fn missing(folder: &Path, needs: &[Need]) -> Vec<String> {
     wanted(folder, needs).into_iter().filter(|file| !folder.join(file).exists()).collect()
 }
 
-fn folder_size(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
-}
-
-/// Whether `text` has the form `owner/name` that the hub allows.
-fn is_repo_id(text: &str) -> bool {
-    let part = |part: &str| {
-        !part.is_empty()
-            && part.len() <= 96
-            && !part.starts_with(['.', '-'])
-            && !part.contains("..")
-            && !part.contains("--")
-            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-    };
-    text.split_once('/').is_some_and(|(owner, name)| part(owner) && part(name))
-}
-
-/// The known name that looks most like `text`, if one does.
-fn nearest(text: &str) -> Option<String> {
-    let bigrams = |text: &str| -> Vec<(char, char)> {
-        let text = text.to_lowercase();
-        text.chars().zip(text.chars().skip(1)).collect()
-    };
-    let asked = bigrams(text);
-    let score = |name: &str| {
-        let known = bigrams(name);
-        let shared = asked.iter().filter(|pair| known.contains(pair)).count();
-        2.0 * shared as f64 / (asked.len() + known.len()).max(1) as f64
-    };
-    let best = registry::all().iter().map(|m| (score(&m.name), &m.name));
-    best.filter(|(score, _)| *score >= 0.5)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name.clone())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-
-    #[test]
-    fn a_model_is_a_name_a_folder_or_a_repository() {
-        let known = ModelRef::parse("opus-mt-ar-en").unwrap();
-        assert_eq!(ModelRef::parse("Helsinki-NLP/opus-mt-ar-en").unwrap(), known);
-        assert_eq!(
-            ModelRef::parse("owner/some-model_1.0").unwrap(),
-            ModelRef::Repo("owner/some-model_1.0".into())
-        );
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().to_str().unwrap();
-        assert_eq!(ModelRef::parse(path).unwrap(), ModelRef::Folder(folder.path().into()));
-        for wrong in ["", "opus-mt", "./no/such", "/no/such", "a/b/c", "a/..", "../x", "a/b--c"] {
-            assert!(ModelRef::parse(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_misspelt_name_is_answered_with_the_right_one() {
-        let error = ModelRef::parse("opus-mt-aren").unwrap_err();
-        assert!(error.hint().unwrap().contains("`opus-mt-ar-en`"), "{error:?}");
-        assert_eq!(nearest("zzz"), None);
-    }
 
     #[test]
     fn a_revision_stays_in_the_cache() {

@@ -1,6 +1,6 @@
 //! The checkpoints this program knows: one manifest each, `models/*.toml`, embedded in the binary.
 //!
-//! A new checkpoint is one file in `models/` and one line in [`SOURCES`].
+//! A new checkpoint is one file in `models/` and one line in `SOURCES`.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
