@@ -175,6 +175,8 @@ fn the_first_use_downloads_and_the_second_asks_nobody() {
     assert_eq!(resolved.alignment_head.map(|at| (at.layer, at.head)), Some((5, 0)));
     place.server.forget_log();
     assert_eq!(place.resolve().unwrap().folder, resolved.folder);
+    let folder = resolved.folder.to_str().unwrap();
+    assert_eq!(place.hub().download(folder, &()).unwrap().folder, resolved.folder);
     // By the name of its repository as well, and offline.
     let mut offline = place.settings.clone();
     offline.offline = true;

@@ -136,6 +136,9 @@ impl Remote {
                     .as_ref()
                     .is_some_and(|(_, to)| Url::parse(to).is_ok() || to.starts_with("//"));
             if elsewhere && let Some(commit) = header(headers, "x-repo-commit") {
+                if is_commit(revision) && !commit.eq_ignore_ascii_case(revision) {
+                    return Err(self.bad_response(format!("{file} is of another commit")));
+                }
                 return self.describe(file, commit, headers, status.is_redirection());
             }
             match next {

@@ -122,7 +122,8 @@ pub struct Manifest {
     /// The head trained to align words, if there is one.
     #[serde(default)]
     pub alignment: Option<AlignmentHead>,
-    /// SHA-256 by file name, where known beforehand; checked besides what the server says.
+    /// SHA-256 by file name, where known beforehand, of files that the hub keeps in LFS or that
+    /// ship with the program; checked besides what the server says.
     #[serde(default)]
     pub sha256: BTreeMap<String, String>,
     /// The terms.
