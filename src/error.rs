@@ -90,6 +90,9 @@ pub enum Error {
     /// The tensor library refused an operation.
     #[error("the model could not be computed: {0}")]
     Compute(#[from] candle_core::Error),
+    /// A model could not be found, fetched or checked.
+    #[error(transparent)]
+    Hub(#[from] crate::hub::HubError),
 }
 
 impl Error {
@@ -129,6 +132,7 @@ impl Error {
             Error::LineCounts { .. } => {
                 Some("Line by line the files must say the same: look for lost or extra lines".into())
             }
+            Error::Hub(error) => error.hint(),
             _ => None,
         }
     }
