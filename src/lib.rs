@@ -8,9 +8,12 @@
 //! ```
 
 pub mod checkpoint;
+pub mod decode;
 pub mod error;
 pub mod eval;
 pub mod hub;
+pub mod models;
+pub mod nn;
 pub mod text;
 pub mod tokenizer;
 

@@ -43,7 +43,7 @@ SHAPES = {
 }
 
 # Added to the end of sentence's logit, so that outputs of many lengths occur.
-EOS_BIAS = dict(opus=5, separate=9, untied=10, prenorm=10)
+EOS_BIAS = dict(opus=4, separate=4, untied=2, prenorm=9)
 
 
 def pre_norm(model):
@@ -79,17 +79,21 @@ def build(name, seed):
     model = MarianMTModel(config).eval()
     with torch.no_grad():
         for key, p in model.named_parameters():
+            if "embed_positions" in key:
+                continue  # fixed, not stored
             if "layer_norm" in key and key.endswith("weight"):
                 p.copy_(1 + 0.2 * torch.randn_like(p))
             elif p.dim() > 1:
-                p.copy_(torch.randn_like(p) * (0.35 if "proj" in key or "fc" in key else 0.5))
+                # Without a norm behind them sums grow, and rounding errors with them.
+                size = 0.5 if settings.get("normalize_before") else 1
+                p.copy_(size * torch.randn_like(p) * (0.35 if "proj" in key or "fc" in key else 0.5))
             else:
                 p.copy_(0.1 * torch.randn_like(p))
         model.final_logits_bias.copy_(0.3 * torch.randn_like(model.final_logits_bias))
         model.final_logits_bias[0, config.eos_token_id] += EOS_BIAS[name]
-        for p in list(model.parameters()) + [model.final_logits_bias]:
+        stored = [p for key, p in model.named_parameters() if "embed_positions" not in key]
+        for p in stored + [model.final_logits_bias]:
             p.copy_(p.half().float())  # the exact values that float16 on disk holds
-        # Positions are fixed, not stored.
     if settings.get("normalize_before"):
         pre_norm(model)
     return config, settings, model
@@ -130,6 +134,8 @@ SETTINGS = [
     dict(num_beams=4, min_length=8),
     dict(num_beams=4, repetition_penalty=1.3),
     dict(num_beams=2),
+    dict(num_beams=4, no_repeat_ngram_size=2, renormalize_logits=True),
+    dict(num_beams=4, repetition_penalty=1.3, renormalize_logits=True),
 ]
 
 

@@ -27,6 +27,7 @@ use std::sync::OnceLock;
 use serde::Serialize;
 
 use crate::Result;
+use crate::models::AlignmentHead;
 use cache::{Cache, is_inside};
 use client::{Remote, RemoteFile};
 use download::Download;
@@ -35,7 +36,7 @@ pub use inspect::{FileReport, Integrity, Status};
 pub use model::ModelRef;
 pub use progress::{Event, Progress};
 use registry::Need;
-pub use registry::{AlignmentHead, Licence, Manifest};
+pub use registry::{Licence, Manifest};
 pub use settings::{Settings, Token};
 
 /// A model that is ready to be loaded.

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use crate::models::AlignmentHead;
 use serde::{Deserialize, Serialize};
 
 /// Name of the checkpoint used when none is named.
@@ -43,16 +44,6 @@ pub struct Licence {
     /// What else the reader should know.
     #[serde(default)]
     pub note: Option<String>,
-}
-
-/// The cross-attention head that was trained to align words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AlignmentHead {
-    /// Decoder layer, counted from 0.
-    pub layer: usize,
-    /// Head in that layer, counted from 0.
-    pub head: usize,
 }
 
 /// Options that suit a checkpoint, where they differ from what its own files say.

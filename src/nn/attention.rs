@@ -1,6 +1,8 @@
 //! Scaled dot-product attention over ragged batches (Vaswani et al. 2017, section 3.2).
 
-use candle_core::{Device, Tensor};
+use std::ops::Range;
+
+use candle_core::{D, Device, Tensor};
 
 use super::math;
 use crate::Result;
@@ -40,7 +42,8 @@ pub fn attend<A: Attended>(
             #[inline(always)]
             || {
                 let mut weights = Vec::new();
-                let rows = queries.chunks_exact(heads.width).zip(output.chunks_exact_mut(heads.width));
+                let rows =
+                    queries.chunks_exact(heads.width).zip(output.chunks_exact_mut(heads.width));
                 for (row, (query, out)) in rows.enumerate() {
                     let attended = attended(row);
                     for head in 0..heads.count {
@@ -66,14 +69,40 @@ pub fn attend<A: Attended>(
     Ok(Tensor::from_vec(output, queries.shape(), &Device::Cpu)?)
 }
 
-/// Keys and values that stand in consecutive rows, such as a sentence's encoder states.
+/// Keys and values of a number of rows, such as the tokens of a batch or the hypotheses of a step.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    /// `[rows, width]`.
+    keys: Vec<f32>,
+    /// `[rows, width]`.
+    values: Vec<f32>,
+    width: usize,
+}
+
+impl Memory {
+    /// From keys and values, both `[rows, width]`.
+    pub fn new(keys: &Tensor, values: &Tensor) -> Result<Self> {
+        let width = keys.dim(D::Minus1)?;
+        let keys = super::with_rows(keys, <[f32]>::to_vec)?;
+        Ok(Memory { keys, values: super::with_rows(values, <[f32]>::to_vec)?, width })
+    }
+
+    /// Some consecutive rows, such as those of one sentence.
+    pub fn rows(&self, rows: &Range<usize>) -> Consecutive<'_> {
+        let part = rows.start * self.width..rows.end * self.width;
+        Consecutive {
+            keys: &self.keys[part.clone()],
+            values: &self.values[part],
+            width: self.width,
+        }
+    }
+}
+
+/// Keys and values that stand in consecutive rows.
 pub struct Consecutive<'a> {
-    /// `[tokens, width]`.
-    pub keys: &'a [f32],
-    /// `[tokens, width]`.
-    pub values: &'a [f32],
-    /// Width of a row.
-    pub width: usize,
+    keys: &'a [f32],
+    values: &'a [f32],
+    width: usize,
 }
 
 impl Attended for Consecutive<'_> {
@@ -90,12 +119,10 @@ impl Attended for Consecutive<'_> {
 
 /// Keys and values of earlier decoding steps, of which a hypothesis owns one row each.
 pub struct History<'a> {
-    /// For every step, the keys and values of all hypotheses alive then, each `[rows, width]`.
-    pub steps: &'a [(Vec<f32>, Vec<f32>)],
+    /// For every step, those of all hypotheses alive then.
+    pub steps: &'a [Memory],
     /// For every step, the row that belongs to this hypothesis.
     pub path: &'a [u32],
-    /// Width of a row.
-    pub width: usize,
 }
 
 impl Attended for History<'_> {
@@ -105,8 +132,8 @@ impl Attended for History<'_> {
     }
     #[inline(always)]
     fn key_value(&self, i: usize) -> (&[f32], &[f32]) {
-        let at = self.path[i] as usize * self.width;
-        let (keys, values) = &self.steps[i];
-        (&keys[at..at + self.width], &values[at..at + self.width])
+        let step = &self.steps[i];
+        let row = self.path[i] as usize * step.width..(self.path[i] as usize + 1) * step.width;
+        (&step.keys[row.clone()], &step.values[row])
     }
 }

@@ -119,6 +119,13 @@ pub fn log_sum_exp(x: &[f32]) -> f32 {
     )
 }
 
+/// `ln Σ e^x` of all values but those at these indices.
+pub fn log_sum_exp_besides(x: &[f32], indices: &[u32]) -> f32 {
+    let mut rest = x.to_vec();
+    indices.iter().for_each(|&i| rest[i as usize] = f32::NEG_INFINITY);
+    log_sum_exp(&rest)
+}
+
 /// The `k` largest values with their indices, best first, equal ones in order of index; those at
 /// `banned` indices left out.
 pub fn top_k(x: &[f32], k: usize, banned: &[u32]) -> Vec<(u32, f32)> {

@@ -6,7 +6,7 @@
 pub mod attention;
 pub mod math;
 
-use candle_core::{D, Tensor};
+use candle_core::{Device, Tensor};
 use serde::Deserialize;
 
 use crate::Result;
@@ -28,10 +28,12 @@ impl Linear {
 
     /// `[rows, in]` to `[rows, out]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        // A single row takes another path through the matrix product, which adds in another
-        // order; two rows keep a sentence's result the same to the last bit in any batch.
-        let y = if x.dim(0)? == 1 {
-            Tensor::cat(&[x, x], 0)?.matmul(&self.weight)?.narrow(0, 0, 1)?
+        // gemm takes other paths, adding in another order, for one row and for products of up to
+        // 256 elements. More rows keep a sentence's numbers the same to the last bit in any batch.
+        let rows = x.dim(0)?;
+        let least = 2.max(257usize.div_ceil(self.weight.dim(1)?));
+        let y = if rows < least {
+            x.pad_with_zeros(0, 0, least - rows)?.matmul(&self.weight)?.narrow(0, 0, rows)?
         } else {
             x.matmul(&self.weight)?
         };
@@ -89,9 +91,40 @@ impl Activation {
     }
 }
 
-/// Sinusoidal positions as Marian has them (Vaswani et al. 2017, section 3.5, not interleaved):
-/// sines in the first half of the vector, cosines in the second. `[positions, width]`.
-pub fn sinusoidal_positions(positions: usize, width: usize) -> Result<Tensor> {
+/// Token embeddings with sinusoidal positions added, as Marian has them (Vaswani et al. 2017,
+/// sections 3.4 and 3.5; sines in the first half of the vector, cosines in the second).
+#[derive(Debug, Clone)]
+pub struct Embedding {
+    /// `[vocabulary, width]`.
+    tokens: Tensor,
+    /// `[positions, width]`.
+    positions: Tensor,
+    scale: f64,
+}
+
+impl Embedding {
+    /// From a table `[vocabulary, width]` whose rows are multiplied with `scale`, for as many
+    /// positions.
+    pub fn new(tokens: Tensor, scale: f64, positions: usize) -> Result<Self> {
+        let positions = sinusoids(positions, tokens.dim(1)?)?;
+        Ok(Embedding { tokens, positions, scale })
+    }
+
+    /// `[ids, width]`, of one position for each id.
+    pub fn forward(&self, ids: &[u32], positions: Vec<u32>) -> Result<Tensor> {
+        let tokens = self.tokens.index_select(&indices(ids.to_vec())?, 0)?;
+        let positions = self.positions.index_select(&indices(positions)?, 0)?;
+        Ok(((tokens * self.scale)? + positions)?)
+    }
+}
+
+fn indices(ids: Vec<u32>) -> Result<Tensor> {
+    let count = ids.len();
+    Ok(Tensor::from_vec(ids, count, &Device::Cpu)?)
+}
+
+/// `[positions, width]`.
+fn sinusoids(positions: usize, width: usize) -> Result<Tensor> {
     let half = width.div_ceil(2);
     let mut table = vec![0f32; positions * width];
     for (position, row) in table.chunks_exact_mut(width.max(1)).enumerate() {
@@ -101,7 +134,7 @@ pub fn sinusoidal_positions(positions: usize, width: usize) -> Result<Tensor> {
             *value = if i < half { angle.sin() } else { angle.cos() } as f32;
         }
     }
-    Ok(Tensor::from_vec(table, (positions, width), &candle_core::Device::Cpu)?)
+    Ok(Tensor::from_vec(table, (positions, width), &Device::Cpu)?)
 }
 
 /// The float32 values of a contiguous CPU tensor, without copying.
@@ -114,9 +147,4 @@ pub(crate) fn with_rows<R>(x: &Tensor, read: impl FnOnce(&[f32]) -> R) -> Result
     let values = cpu.as_slice::<f32>()?;
     let start = layout.start_offset();
     Ok(read(&values[start..start + layout.shape().elem_count()]))
-}
-
-/// The width of a `[rows, width]` tensor.
-pub(crate) fn width(x: &Tensor) -> Result<usize> {
-    Ok(x.dim(D::Minus1)?)
 }
