@@ -58,6 +58,14 @@ pub enum Error {
         /// What is not supported.
         detail: String,
     },
+    /// A model can be run, but what it writes is noise.
+    #[error("the model in {} does not translate: {detail}", path.display())]
+    Garbage {
+        /// The folder.
+        path: PathBuf,
+        /// What was seen.
+        detail: String,
+    },
     /// A line of a file is not what it should be.
     #[error("{}, line {line}: {detail}", path.display())]
     BadLine {
@@ -129,6 +137,9 @@ impl Error {
             Error::MissingFile { .. } => {
                 Some("Name a folder laid out as on the Hugging Face hub (config.json, weights, source.spm, target.spm, vocab.json)".into())
             }
+            Error::Garbage { .. } => Some(
+                "Its files may not belong together: `tarjim models verify` compares them with their checksums. A model for other languages can be used with --no-self-test".into(),
+            ),
             Error::LineCounts { .. } => {
                 Some("Line by line the files must say the same: look for lost or extra lines".into())
             }

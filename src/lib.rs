@@ -7,14 +7,19 @@
 //! hypotheses ─ tokenizer ─> English ─ align ─> word links ─> Translation ─ output ─> bytes
 //! ```
 
+pub mod align;
+pub mod check;
 pub mod checkpoint;
 pub mod decode;
 pub mod error;
 pub mod eval;
 pub mod hub;
+pub mod input;
 pub mod models;
 pub mod nn;
+pub mod output;
 pub mod text;
 pub mod tokenizer;
+pub mod translate;
 
 pub use error::{Error, Result};

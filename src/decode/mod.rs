@@ -28,6 +28,8 @@ pub struct Hypothesis {
     /// What hypotheses are ranked by: the sum of log-probabilities, after constraints, over the
     /// length penalty.
     pub score: f32,
+    /// Whether it was broken off at its greatest length.
+    pub cut: bool,
     /// Whether a first attempt ran in circles and this is the second (see
     /// [`Options::guard_loops`]).
     pub retried: bool,
@@ -117,6 +119,7 @@ impl Hypothesis {
             log_probs: Vec::new(),
             attention: Vec::new(),
             score: 0.0,
+            cut: false,
             retried: false,
         }
     }

@@ -20,6 +20,8 @@ struct Node {
 struct Beam {
     node: usize,
     score: f32,
+    /// Whether it was broken off.
+    cut: bool,
 }
 
 pub(super) struct Search<'o> {
@@ -47,7 +49,7 @@ impl<'o> Search<'o> {
             options,
             limit,
             nodes: vec![Node { parent: None, id: start, log_prob: 0.0, attention: Vec::new() }],
-            running: vec![Beam { node: 0, score: 0.0 }],
+            running: vec![Beam { node: 0, score: 0.0, cut: false }],
             finished: Vec::new(),
             length: 0,
         }
@@ -94,7 +96,8 @@ impl<'o> Search<'o> {
         let mut running = Vec::with_capacity(beams);
         let mut rows = Vec::with_capacity(beams);
         for (rank, &(score, beam, continuation)) in best.iter().enumerate() {
-            let ends = at_limit || self.options.eos_token_id.contains(&continuation.id);
+            let ended = self.options.eos_token_id.contains(&continuation.id);
+            let ends = at_limit || ended;
             // One that ends counts only among the best; one that goes on, while there is room.
             let wanted = if ends { rank < beams } else { running.len() < beams };
             if !wanted {
@@ -109,9 +112,12 @@ impl<'o> Search<'o> {
                 attention: session.attention(row).to_vec(),
             });
             if ends {
-                self.finished.push(Beam { node, score: score / self.divisor(self.length) });
+                // A forced end says nothing.
+                let cut = at_limit && (self.options.forced_eos_token_id.is_some() || !ended);
+                let score = score / self.divisor(self.length);
+                self.finished.push(Beam { node, score, cut });
             } else {
-                running.push(Beam { node, score });
+                running.push(Beam { node, score, cut: false });
                 rows.push(row);
             }
         }
@@ -122,7 +128,10 @@ impl<'o> Search<'o> {
             // Everything was banned: what there is must do.
             let divisor = self.divisor(self.length - 1);
             self.finished = std::mem::take(&mut self.running);
-            self.finished.iter_mut().for_each(|beam| beam.score /= divisor);
+            for beam in &mut self.finished {
+                beam.score /= divisor;
+                beam.cut = true;
+            }
         }
         self.running = running;
         if self.is_over() {
@@ -166,7 +175,7 @@ impl<'o> Search<'o> {
     pub fn finish(self) -> Vec<Hypothesis> {
         let best = self.finished.iter().take(self.options.n_best);
         best.map(|beam| {
-            let mut hypothesis = Hypothesis { score: beam.score, ..Hypothesis::empty() };
+            let mut hypothesis = Hypothesis { score: beam.score, cut: beam.cut, ..Hypothesis::empty() };
             for node in self.path(beam.node).skip(1) {
                 hypothesis.ids.push(node.id);
                 hypothesis.log_probs.push(node.log_prob);

@@ -1,0 +1,371 @@
+//! From Arabic sentences to English ones with their word alignment: the one place where a
+//! [`Translation`] is made.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::align::{self, Link};
+use crate::checkpoint::{Checkpoint, GenerationConfig};
+use crate::decode::{self, Hypothesis};
+use crate::models::{self, AlignmentHead, ModelInfo, Seq2Seq};
+use crate::text::{Mapped, Normalization, Span, break_points, words};
+use crate::tokenizer::{self, Token, Tokenizer};
+use crate::{Result, check};
+
+/// A model, its tokenizer, and how its checkpoint wants to be decoded.
+pub struct Translator {
+    model: Box<dyn Seq2Seq>,
+    tokenizer: Box<dyn Tokenizer>,
+    generation: GenerationConfig,
+}
+
+/// How sentences are translated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The search.
+    pub decode: decode::Options,
+    /// How the source is rewritten before it is cut into tokens.
+    pub normalization: Normalization,
+    /// Which words are linked.
+    pub align: align::Options,
+    /// Source tokens translated at once; a longer sentence is cut near punctuation.
+    pub max_input_tokens: usize,
+    /// Source tokens searched together.
+    pub batch_tokens: usize,
+}
+
+/// Longest source given to the model at once by default. Models are trained on sentences, and
+/// lose the thread in longer texts.
+const MAX_INPUT_TOKENS: usize = 200;
+/// Enough to keep the matrix products busy, little enough for memory.
+const BATCH_TOKENS: usize = 1024;
+
+/// One sentence, translated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Translation {
+    /// The sentence as it was given.
+    pub source: String,
+    /// Its words, byte spans of `source`.
+    pub source_words: Vec<Span>,
+    /// What it may mean, the most probable first; at least one.
+    pub targets: Vec<Target>,
+    /// What the reader should be told.
+    pub warnings: Vec<Warning>,
+}
+
+/// One translation of a sentence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// The text.
+    pub text: String,
+    /// Its words, byte spans of `text`.
+    pub words: Vec<Span>,
+    /// For each word the probability that the model gave it, 0 to 1: the geometric mean over its
+    /// tokens.
+    pub confidence: Vec<f32>,
+    /// Which source words each word stands for.
+    pub links: Vec<Link>,
+    /// Mean natural log-probability of a token, the end of the sentence included.
+    pub score: f32,
+}
+
+/// Something about a translation that deserves doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Warning {
+    /// The sentence was too long for the model and was translated in parts.
+    Split,
+    /// The model ran in circles; this is a second attempt without repetitions.
+    Repetitive,
+    /// The translation was broken off at its greatest length.
+    Truncated,
+    /// The model had nothing to say.
+    Empty,
+}
+
+impl Warning {
+    /// What happened, to be put after the place where it did.
+    pub fn message(self) -> &'static str {
+        match self {
+            Warning::Split => "too long for the model: translated in parts",
+            Warning::Repetitive => {
+                "the model ran in circles: translated again without repeating phrases"
+            }
+            Warning::Truncated => "the translation was broken off at its greatest length",
+            Warning::Empty => "the model gave no translation",
+        }
+    }
+}
+
+/// A stretch of a sentence that the model takes at once.
+struct Part {
+    /// Which sentence.
+    sentence: usize,
+    /// Where it stands in the normalized sentence.
+    start: usize,
+    tokens: Vec<Token>,
+}
+
+impl Part {
+    fn ids(&self) -> Vec<u32> {
+        self.tokens.iter().map(|token| token.id).collect()
+    }
+}
+
+impl Translator {
+    /// Opens the model in a folder laid out as on the hub. Alignment is read at `head`, or where
+    /// the architecture has it.
+    pub fn open(folder: &Path, head: Option<AlignmentHead>) -> Result<Self> {
+        let checkpoint = Checkpoint::open(folder)?;
+        let tokenizer = tokenizer::open(folder)?;
+        let model = models::load(&checkpoint, head)?;
+        Ok(Translator { model, tokenizer, generation: checkpoint.generation().clone() })
+    }
+
+    /// Refuses a model whose translations are noise; see [`check::self_test`].
+    pub fn self_test(&self, folder: &Path) -> Result<()> {
+        check::self_test(self.model.as_ref(), self.tokenizer.as_ref(), folder)
+    }
+
+    /// Sizes of the model.
+    pub fn info(&self) -> &ModelInfo {
+        self.model.info()
+    }
+
+    /// The settings that the checkpoint asks for, with loops guarded against.
+    pub fn settings(&self) -> Settings {
+        let decode = decode::Options::new(&self.generation, self.info());
+        Settings {
+            decode: decode::Options { guard_loops: true, ..decode },
+            normalization: Normalization::default(),
+            align: align::Options::default(),
+            max_input_tokens: MAX_INPUT_TOKENS.min(self.info().max_positions),
+            batch_tokens: BATCH_TOKENS,
+        }
+    }
+
+    /// Translates sentences, each by itself.
+    pub fn translate(&self, sentences: &[&str], settings: &Settings) -> Result<Vec<Translation>> {
+        let normalized: Vec<Mapped> =
+            sentences.iter().map(|text| settings.normalization.apply(text)).collect();
+        let mut parts = Vec::new();
+        for (sentence, mapped) in normalized.iter().enumerate() {
+            self.cut(sentence, mapped.text(), settings.max_input_tokens, &mut parts)?;
+        }
+        let sources: Vec<Vec<u32>> = parts.iter().map(Part::ids).collect();
+        let sources: Vec<&[u32]> = sources.iter().map(Vec::as_slice).collect();
+        let found = decode::generate(
+            self.model.as_ref(),
+            &sources,
+            &settings.decode,
+            settings.batch_tokens,
+        )?;
+
+        let mut parts = parts.into_iter().zip(found).peekable();
+        let mut translations = Vec::with_capacity(sentences.len());
+        for (sentence, (text, mapped)) in sentences.iter().zip(&normalized).enumerate() {
+            let mut own = Vec::new();
+            while let Some(part) = parts.next_if(|(part, _)| part.sentence == sentence) {
+                own.push(part);
+            }
+            translations.push(self.assemble(text, mapped, &own, settings)?);
+        }
+        Ok(translations)
+    }
+
+    /// Aligns given pairs of a sentence and its translation, both cut into `words` by the caller,
+    /// by having the model write the translation.
+    pub fn align(
+        &self,
+        pairs: &[(&str, &str)],
+        words: impl Fn(&str) -> Vec<Span>,
+        settings: &Settings,
+    ) -> Result<Vec<Translation>> {
+        let limit = self.info().max_positions;
+        let mut encoded = Vec::new();
+        for (source, target) in pairs {
+            let mapped = settings.normalization.apply(source);
+            let mut tokens = self.tokenizer.encode(mapped.text())?;
+            let mut target = self.tokenizer.encode_target(target)?;
+            let cut = tokens.len() > limit || target.len() > limit;
+            tokens.truncate(limit);
+            target.truncate(limit);
+            encoded.push((mapped, Part { sentence: 0, start: 0, tokens }, target, cut));
+        }
+        let ids: Vec<(Vec<u32>, Vec<u32>)> = encoded
+            .iter()
+            .map(|(_, part, target, _)| (part.ids(), target.iter().map(|token| token.id).collect()))
+            .collect();
+        let ids: Vec<(&[u32], &[u32])> = ids.iter().map(|(s, t)| (&s[..], &t[..])).collect();
+        let forced = decode::force(self.model.as_ref(), &ids, settings.batch_tokens)?;
+        let mut translations = Vec::with_capacity(pairs.len());
+        for (i, hypothesis) in forced.iter().enumerate() {
+            let (source, text) = pairs[i];
+            let (mapped, part, target, cut) = &encoded[i];
+            let source_words = words(source);
+            let tokens = original_spans(part, mapped);
+            let writing = Writing {
+                text: text.to_owned(),
+                target_tokens: target.iter().map(|token| token.span).collect(),
+                log_probs: hypothesis.log_probs.clone(),
+            };
+            let side = align::Side { text: source, words: &source_words, tokens: &tokens };
+            let target =
+                writing.finish(words(text), &hypothesis.attention, side, settings.align);
+            translations.push(Translation {
+                source: source.to_owned(),
+                source_words,
+                targets: vec![target],
+                warnings: if *cut { vec![Warning::Truncated] } else { Vec::new() },
+            });
+        }
+        Ok(translations)
+    }
+
+    /// Cuts a normalized sentence into parts of at most `limit` tokens.
+    fn cut(&self, sentence: usize, text: &str, limit: usize, parts: &mut Vec<Part>) -> Result<()> {
+        /// No vocabulary has longer tokens on average; keeps the time linear.
+        const BYTES_PER_TOKEN: usize = 16;
+        let mut start = 0;
+        loop {
+            let rest = &text[start..];
+            let window = &rest[..rest.floor_char_boundary(limit.saturating_mul(BYTES_PER_TOKEN))];
+            let tokens = self.tokenizer.encode(window)?;
+            if tokens.len() <= limit && window.len() == rest.len() {
+                parts.push(Part { sentence, start, tokens });
+                return Ok(());
+            }
+            // The part must end before the token that is one too many; the last is the end.
+            let longest = match tokens.get(limit.saturating_sub(1)) {
+                Some(token) => token.span.start,
+                None => window.len(),
+            };
+            let points = break_points(window);
+            let good = |at: usize| at > longest / 2 && at <= longest;
+            let best = points.iter().filter(|(at, _)| good(*at)).max_by_key(|(at, s)| (*s, *at));
+            let length = match best {
+                Some(&(at, _)) => at,
+                None => window.floor_char_boundary(longest),
+            };
+            let length = match length {
+                // A limit below one token: go on by a character all the same.
+                0 => window.chars().next().map_or(window.len(), char::len_utf8),
+                length => length,
+            };
+            let tokens = self.tokenizer.encode(&window[..length])?;
+            parts.push(Part { sentence, start, tokens });
+            start += length;
+            if start == text.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Joins the outputs of a sentence's parts.
+    fn assemble(
+        &self,
+        text: &str,
+        mapped: &Mapped,
+        parts: &[(Part, Vec<Hypothesis>)],
+        settings: &Settings,
+    ) -> Result<Translation> {
+        let source_words = words(text);
+        let tokens: Vec<Span> =
+            parts.iter().flat_map(|(part, _)| original_spans(part, mapped)).collect();
+        let count = parts.iter().map(|(_, found)| found.len()).max().unwrap_or(0);
+        let mut targets = Vec::with_capacity(count);
+        for n in 0..count {
+            let mut writing = Writing::default();
+            let mut attention = Vec::new();
+            let mut before = 0;
+            for (part, found) in parts {
+                // A part with fewer alternatives gives its last.
+                if let Some(hypothesis) = found.get(n).or(found.last()) {
+                    writing.add(hypothesis, self.tokenizer.as_ref())?;
+                    for row in &hypothesis.attention {
+                        let mut whole = vec![0.0; tokens.len()];
+                        whole[before..before + row.len()].copy_from_slice(row);
+                        attention.push(whole);
+                    }
+                }
+                before += part.tokens.len();
+            }
+            let target_words = words(&writing.text);
+            let source = align::Side { text, words: &source_words, tokens: &tokens };
+            targets.push(writing.finish(target_words, &attention, source, settings.align));
+        }
+
+        let best = || parts.iter().filter_map(|(_, found)| found.first());
+        let mut warnings = Vec::new();
+        let mut warn = |condition: bool, warning| {
+            if condition {
+                warnings.push(warning);
+            }
+        };
+        warn(parts.len() > 1, Warning::Split);
+        warn(best().any(|h| h.retried), Warning::Repetitive);
+        warn(best().any(|h| h.cut), Warning::Truncated);
+        warn(targets.first().is_none_or(|target| target.text.is_empty()), Warning::Empty);
+        Ok(Translation { source: text.to_owned(), source_words, targets, warnings })
+    }
+}
+
+/// Where the tokens of a part stand in the sentence as it was given.
+fn original_spans(part: &Part, mapped: &Mapped) -> Vec<Span> {
+    part.tokens.iter().map(|token| mapped.original(token.span.shift(part.start))).collect()
+}
+
+/// A target text in the making.
+#[derive(Default)]
+struct Writing {
+    text: String,
+    /// One span for each token.
+    target_tokens: Vec<Span>,
+    log_probs: Vec<f32>,
+}
+
+impl Writing {
+    fn add(&mut self, hypothesis: &Hypothesis, tokenizer: &dyn Tokenizer) -> Result<()> {
+        let decoded = tokenizer.decode(&hypothesis.ids)?;
+        if !self.text.is_empty() && !decoded.text.is_empty() {
+            self.text.push(' ');
+        }
+        let at = self.text.len();
+        self.text.push_str(&decoded.text);
+        self.target_tokens.extend(decoded.spans.into_iter().map(|span| span.shift(at)));
+        self.log_probs.extend_from_slice(&hypothesis.log_probs);
+        Ok(())
+    }
+
+    /// With its words, and what its tokens looked at, `[target tokens][source tokens]`.
+    fn finish(
+        self,
+        words: Vec<Span>,
+        attention: &[Vec<f32>],
+        source: align::Side<'_>,
+        options: align::Options,
+    ) -> Target {
+        let target =
+            align::Side { text: &self.text, words: &words, tokens: &self.target_tokens };
+        let links = align::links(attention, source, target, options);
+        let mean = |log_probs: &[f32]| {
+            log_probs.iter().sum::<f32>() / log_probs.len().max(1) as f32
+        };
+        let confidence = words
+            .iter()
+            .map(|word| {
+                let own: Vec<f32> = self
+                    .target_tokens
+                    .iter()
+                    .zip(&self.log_probs)
+                    .filter(|(token, _)| token.overlap(*word) > 0)
+                    .map(|(_, &log_prob)| log_prob)
+                    .collect();
+                mean(&own).exp()
+            })
+            .collect();
+        let score = mean(&self.log_probs);
+        Target { text: self.text, words, confidence, links, score }
+    }
+}
