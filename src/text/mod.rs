@@ -1,8 +1,17 @@
 //! Text as byte spans over an untouched original: normalization with a map back, sentences, words.
 
+mod chars;
 mod mapped;
+mod normalize;
+mod segment;
+mod web;
+mod words;
 
+pub use chars::has_arabic_letter;
 pub use mapped::Mapped;
+pub use normalize::Normalization;
+pub use segment::{Segment, SegmentKind, break_points, cut_point, segment};
+pub use words::words;
 
 /// A half-open range of bytes, `start..end`, on character boundaries of the text it belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
