@@ -45,7 +45,8 @@ pub fn self_test(model: &dyn Seq2Seq, tokenizer: &dyn Tokenizer, folder: &Path) 
     let count = PAIRS.len();
     let mut pairs = Vec::new();
     for (t, target) in targets.iter().enumerate() {
-        pairs.extend((0..=OTHERS).map(|n| (sources[(t + n) % count].as_slice(), target.as_slice())));
+        pairs
+            .extend((0..=OTHERS).map(|n| (sources[(t + n) % count].as_slice(), target.as_slice())));
     }
     let scores: Vec<f32> = force(model, &pairs, usize::MAX)?.iter().map(|h| h.score).collect();
     let ranked = scores.chunks_exact(1 + OTHERS);

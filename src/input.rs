@@ -141,9 +141,8 @@ mod tests {
             for block in &blocks {
                 assert_eq!(block.offset, at);
                 let own = segment(&block.text);
-                segments.extend(
-                    own.iter().map(|s| Segment { span: s.span.shift(at as usize), ..*s }),
-                );
+                segments
+                    .extend(own.iter().map(|s| Segment { span: s.span.shift(at as usize), ..*s }));
                 at += block.text.len() as u64;
             }
             assert_eq!(segments, segment(&text));

@@ -1,3 +1,11 @@
 //! The `tarjim` program: parse, dispatch, print the error and its hint, exit code.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    cli::Cli::parse().run()
+}

@@ -211,8 +211,7 @@ impl Translator {
                 log_probs: hypothesis.log_probs.clone(),
             };
             let side = align::Side { text: source, words: &source_words, tokens: &tokens };
-            let target =
-                writing.finish(words(text), &hypothesis.attention, side, settings.align);
+            let target = writing.finish(words(text), &hypothesis.attention, side, settings.align);
             translations.push(Translation {
                 source: source.to_owned(),
                 source_words,
@@ -346,12 +345,10 @@ impl Writing {
         source: align::Side<'_>,
         options: align::Options,
     ) -> Target {
-        let target =
-            align::Side { text: &self.text, words: &words, tokens: &self.target_tokens };
+        let target = align::Side { text: &self.text, words: &words, tokens: &self.target_tokens };
         let links = align::links(attention, source, target, options);
-        let mean = |log_probs: &[f32]| {
-            log_probs.iter().sum::<f32>() / log_probs.len().max(1) as f32
-        };
+        let mean =
+            |log_probs: &[f32]| log_probs.iter().sum::<f32>() / log_probs.len().max(1) as f32;
         let confidence = words
             .iter()
             .map(|word| {

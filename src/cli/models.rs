@@ -10,6 +10,7 @@ use tarjim::hub::registry::{self, Manifest};
 use tarjim::hub::{FileReport, Hub, HubError, Integrity, Settings, Status, Token};
 use tarjim::{Error, Result};
 
+use super::Volume;
 use super::progress::HubProgress;
 
 /// Where models come from; understood by every command that loads one.
@@ -105,9 +106,9 @@ pub enum ModelsCommand {
 }
 
 /// Runs `tarjim models`; results go to `out`.
-pub fn run(args: &ModelsArgs, out: &mut dyn Write) -> Result<()> {
+pub fn run(args: &ModelsArgs, volume: Volume, out: &mut dyn Write) -> Result<()> {
     let settings = args.hub.settings();
-    let progress = HubProgress::new(&settings);
+    let progress = HubProgress::new(&settings, volume);
     let hub = Hub::new(settings);
     let mut out = Output { out, json: args.json };
     match &args.command {

@@ -1,11 +1,13 @@
 //! Downloads as seen by the reader: a bar on a terminal, plain lines elsewhere, all on stderr.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use tarjim::hub::{Event, Progress, Settings};
+
+use super::{Volume, say};
 
 /// Time between two plain lines about the same file.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -13,6 +15,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Shows what the hub does.
 pub struct HubProgress {
     bars: bool,
+    quiet: bool,
     state: Mutex<State>,
 }
 
@@ -24,10 +27,10 @@ struct State {
 }
 
 impl HubProgress {
-    /// Bars if stderr is a terminal and the settings do not forbid them.
-    pub fn new(settings: &Settings) -> Self {
+    /// Bars if stderr is a terminal and the settings do not forbid them; nothing if quiet.
+    pub fn new(settings: &Settings, volume: Volume) -> Self {
         let bars = settings.progress_bars && std::io::stderr().is_terminal();
-        HubProgress { bars, state: Mutex::default() }
+        HubProgress { bars, quiet: volume == Volume::Quiet, state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -53,8 +56,8 @@ impl HubProgress {
         }
         let size = size.map_or("unknown size".into(), |size| DecimalBytes(size).to_string());
         match have {
-            0 => line(&format!("fetching {file} ({size})")),
-            have => line(&format!("fetching {file} ({size}, {} are here)", DecimalBytes(have))),
+            0 => say(&format!("fetching {file} ({size})")),
+            have => say(&format!("fetching {file} ({size}, {} are here)", DecimalBytes(have))),
         }
     }
 
@@ -66,9 +69,9 @@ impl HubProgress {
             state.last_line = Some(Instant::now());
             match state.size {
                 Some(size) if size > 0 => {
-                    line(&format!("{file}: {} %", u128::from(have) * 100 / u128::from(size)));
+                    say(&format!("{file}: {} %", u128::from(have) * 100 / u128::from(size)));
                 }
-                _ => line(&format!("{file}: {}", DecimalBytes(have))),
+                _ => say(&format!("{file}: {}", DecimalBytes(have))),
             }
         }
     }
@@ -76,14 +79,17 @@ impl HubProgress {
     /// One line that stays, above a bar if there is one.
     fn note(&self, text: &str) {
         match &self.state().bar {
-            Some(bar) => bar.suspend(|| line(text)),
-            None => line(text),
+            Some(bar) => bar.suspend(|| say(text)),
+            None => say(text),
         }
     }
 }
 
 impl Progress for HubProgress {
     fn on(&self, event: &Event<'_>) {
+        if self.quiet {
+            return;
+        }
         match event {
             Event::Licence { model, licence } => {
                 let commercial = if licence.commercial { "allowed" } else { "not allowed" };
@@ -111,11 +117,6 @@ impl Progress for HubProgress {
             _ => {}
         }
     }
-}
-
-/// Nothing is left to do when stderr itself cannot be written.
-fn line(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -175,7 +175,8 @@ impl<'o> Search<'o> {
     pub fn finish(self) -> Vec<Hypothesis> {
         let best = self.finished.iter().take(self.options.n_best);
         best.map(|beam| {
-            let mut hypothesis = Hypothesis { score: beam.score, cut: beam.cut, ..Hypothesis::empty() };
+            let mut hypothesis =
+                Hypothesis { score: beam.score, cut: beam.cut, ..Hypothesis::empty() };
             for node in self.path(beam.node).skip(1) {
                 hypothesis.ids.push(node.id);
                 hypothesis.log_probs.push(node.log_prob);

@@ -278,6 +278,22 @@ impl HubError {
         matches!(self, HubError::Unreachable { .. } | HubError::Dns { .. })
     }
 
+    /// Whether no server could be reached, as opposed to one that refused.
+    pub fn is_network(&self) -> bool {
+        use HubError::*;
+        matches!(
+            self,
+            Offline { .. }
+                | Dns { .. }
+                | Unreachable { .. }
+                | Proxy { .. }
+                | Tls { .. }
+                | Timeout { .. }
+                | Server { .. }
+                | BadResponse { .. }
+        )
+    }
+
     /// What the reader can do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {

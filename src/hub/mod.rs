@@ -85,6 +85,18 @@ impl Hub {
         }
     }
 
+    /// The default model of the registry; or, where it is not here and no server can be reached,
+    /// the bundled model and why.
+    pub fn resolve_default(&self, progress: &dyn Progress) -> Result<(Resolved, Option<HubError>)> {
+        match self.resolve(registry::DEFAULT, progress) {
+            Ok(resolved) => Ok((resolved, None)),
+            Err(crate::Error::Hub(reason)) if reason.is_network() => {
+                Ok((self.resolve(registry::BUNDLED, progress)?, Some(reason)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The folder of `model` after asking the server for what is missing or newer.
     pub fn download(&self, model: &str, progress: &dyn Progress) -> Result<Resolved> {
         let model = ModelRef::parse(model)?;

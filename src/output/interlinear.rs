@@ -61,8 +61,7 @@ fn groups(target: &Target) -> Vec<Group> {
         let links = || target.links.iter().filter(|link| link.target == t);
         let sources: Vec<usize> = links().map(|link| link.source).collect();
         let count = sources.len() as f32;
-        let score =
-            (count > 0.0).then(|| links().map(|link| link.score).sum::<f32>() / count);
+        let score = (count > 0.0).then(|| links().map(|link| link.score).sum::<f32>() / count);
         match groups.last_mut() {
             Some(group) if group.sources == sources => {
                 // The least sure word speaks for the group.

@@ -65,7 +65,7 @@ impl Format {
     /// A writer for one document.
     pub fn writer(self, document: Document) -> Box<dyn Writer> {
         match self {
-            Format::Text => Box::new(text::Text),
+            Format::Text => Box::new(text::Text::default()),
             Format::Interlinear => Box::new(interlinear::Interlinear::default()),
             Format::Json => Box::new(json::Json::new(document)),
             Format::Jsonl => Box::new(json::Jsonl::new(document)),
@@ -164,8 +164,7 @@ mod tests {
 
     #[test]
     fn json_is_json_and_points_into_the_document() {
-        let whole: serde_json::Value =
-            serde_json::from_str(&written(Format::Json, true)).unwrap();
+        let whole: serde_json::Value = serde_json::from_str(&written(Format::Json, true)).unwrap();
         for (n, line) in written(Format::Jsonl, true).lines().enumerate() {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             assert_eq!(line["target"], whole["sentences"][n]["target"]);

@@ -1,0 +1,145 @@
+//! Options of every command that runs a model, and how they become a [`Translator`].
+
+use std::time::Instant;
+
+use clap::Args;
+use tarjim::align;
+use tarjim::hub::{Hub, Resolved};
+use tarjim::text::Normalization;
+use tarjim::translate::{Settings, Translator};
+use tarjim::{Error, Result};
+
+use super::models::HubArgs;
+use super::progress::HubProgress;
+use super::{Volume, say};
+
+/// Which model runs, and how.
+#[derive(Args, Debug)]
+pub struct ModelArgs {
+    /// Name (see `tarjim models list`), hub repository, or folder laid out as on the hub
+    #[arg(
+        long,
+        short,
+        value_name = "ID|PATH",
+        env = "TARJIM_MODEL",
+        help_heading = "Model options"
+    )]
+    model: Option<String>,
+    /// Use a model that fails the check made when it is loaded
+    #[arg(long, help_heading = "Model options")]
+    no_self_test: bool,
+    /// Threads [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Model options")]
+    threads: Option<u16>,
+    /// Source tokens worked on together: more is faster and takes more memory
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Model options")]
+    batch_size: Option<u32>,
+    /// What is rewritten in the source before translation: tashkeel and tatweel are stripped,
+    /// presentation forms folded, bidi controls dropped, digits made ASCII; `none` for nothing
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum, default_values = ["tashkeel", "tatweel", "forms", "bidi"], help_heading = "Model options")]
+    normalize: Vec<Rewriting>,
+    /// Least score of a word link, 0 to 1
+    #[arg(long, value_name = "SCORE", value_parser = share, help_heading = "Model options")]
+    align_threshold: Option<f32>,
+    #[command(flatten)]
+    hub: HubArgs,
+}
+
+#[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum Rewriting {
+    Tashkeel,
+    Tatweel,
+    Forms,
+    Bidi,
+    Digits,
+    None,
+}
+
+/// A number from 0 to 1.
+fn share(text: &str) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|_| "not a number".to_string())?;
+    match (0.0..=1.0).contains(&value) {
+        true => Ok(value),
+        false => Err("not between 0 and 1".into()),
+    }
+}
+
+/// A model ready to run.
+pub struct Loaded {
+    /// The model.
+    pub translator: Translator,
+    /// What its checkpoint and the options ask for.
+    pub settings: Settings,
+    /// Where it was found.
+    pub resolved: Resolved,
+}
+
+impl ModelArgs {
+    /// Finds, loads and checks the model, and makes the threads it will run on.
+    pub fn load(&self, volume: Volume) -> Result<Loaded> {
+        let settings = self.hub.settings();
+        let progress = HubProgress::new(&settings, volume);
+        let hub = Hub::new(settings);
+        let resolved = match &self.model {
+            Some(model) => hub.resolve(model, &progress)?,
+            None => {
+                let (resolved, instead) = hub.resolve_default(&progress)?;
+                if let Some(reason) = instead
+                    && volume >= Volume::Normal
+                {
+                    say(&format!(
+                        "warning: {reason}; using the small model {} that comes with the program, which is much worse",
+                        resolved.name
+                    ));
+                }
+                resolved
+            }
+        };
+        if let Some(threads) = self.threads {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads.into())
+                .build_global()
+                .map_err(|error| Error::Usage(format!("cannot make {threads} threads: {error}")))?;
+        }
+        let began = Instant::now();
+        let translator = Translator::open(&resolved.folder, resolved.alignment_head)?;
+        if volume >= Volume::Verbose {
+            say(&format!(
+                "model {} from {}, loaded in {:.2} s",
+                resolved.name,
+                resolved.folder.display(),
+                began.elapsed().as_secs_f32()
+            ));
+        }
+        if !self.no_self_test {
+            translator.self_test(&resolved.folder)?;
+        }
+        let settings = self.settings(&translator, &resolved)?;
+        Ok(Loaded { translator, settings, resolved })
+    }
+
+    fn settings(&self, translator: &Translator, resolved: &Resolved) -> Result<Settings> {
+        let mut settings = translator.settings();
+        if let Some(limit) = resolved.manifest.and_then(|m| m.options.max_input_tokens) {
+            settings.max_input_tokens = limit.clamp(1, translator.info().max_positions);
+        }
+        if let Some(size) = self.batch_size {
+            settings.batch_tokens = size as usize;
+        }
+        if let Some(threshold) = self.align_threshold {
+            settings.align = align::Options { threshold, ..settings.align };
+        }
+        let has = |rewriting| self.normalize.contains(&rewriting);
+        if has(Rewriting::None) && self.normalize.len() > 1 {
+            return Err(Error::Usage("--normalize none goes with nothing else".into()));
+        }
+        settings.normalization = Normalization {
+            tashkeel: has(Rewriting::Tashkeel),
+            tatweel: has(Rewriting::Tatweel),
+            presentation_forms: has(Rewriting::Forms),
+            bidi_controls: has(Rewriting::Bidi),
+            digits: has(Rewriting::Digits),
+        };
+        Ok(settings)
+    }
+}
