@@ -120,8 +120,15 @@ impl ModelArgs {
 
     fn settings(&self, translator: &Translator, resolved: &Resolved) -> Result<Settings> {
         let mut settings = translator.settings();
-        if let Some(limit) = resolved.manifest.and_then(|m| m.options.max_input_tokens) {
-            settings.max_input_tokens = limit.clamp(1, translator.info().max_positions);
+        if let Some(manifest) = resolved.manifest {
+            let (options, decode) = (&manifest.options, &mut settings.decode);
+            let limit = translator.info().max_positions;
+            let tokens = options.max_input_tokens.unwrap_or(settings.max_input_tokens);
+            settings.max_input_tokens = tokens.clamp(1, limit);
+            decode.num_beams = options.beams.unwrap_or(decode.num_beams);
+            decode.max_length = options.max_new_tokens.unwrap_or(decode.max_length).clamp(1, limit);
+            decode.no_repeat_ngram_size =
+                options.no_repeat_ngram.unwrap_or(decode.no_repeat_ngram_size);
         }
         if let Some(size) = self.batch_size {
             settings.batch_tokens = size as usize;

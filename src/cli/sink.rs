@@ -27,7 +27,9 @@ impl Sink {
         // As any new file, not private as a temporary one.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.prefix(".tarjim-").tempfile_in(folder).map_err(Error::write(path))?;
+        let file = builder.prefix(".tarjim-").tempfile_in(folder);
+        // The error's own text names the temporary file, which means nothing to the reader.
+        let file = file.map_err(|error| Error::write(path)(error.kind().into()))?;
         Ok(Sink::File(BufWriter::new(file), path.to_owned()))
     }
 

@@ -297,9 +297,10 @@ impl TranslateArgs {
             align: self.align || format == Format::Interlinear || format == Format::Pharaoh,
         });
         let mut blocks = Blocks::new(reader, name);
-        let mut number = 0;
+        let (mut number, mut visible) = (0, false);
         while let Some(block) = blocks.next_block()? {
             let segments = segment(&block.text);
+            visible |= segments.iter().any(|segment| segment.kind != SegmentKind::Gap);
             let sentences: Vec<&str> = segments
                 .iter()
                 .filter(|segment| segment.kind == SegmentKind::Sentence)
@@ -323,6 +324,9 @@ impl TranslateArgs {
             let (out, path) = sink.writer();
             write(out, writer.as_mut(), &block.text, block.offset, &segments, &translations)
                 .map_err(Error::write(path))?;
+        }
+        if number == 0 && visible && volume >= Volume::Normal {
+            say(&format!("warning: {}: no Arabic letter, nothing to translate", name.display()));
         }
         let (out, path) = sink.writer();
         writer.finish(out).and_then(|()| out.flush()).map_err(Error::write(path))

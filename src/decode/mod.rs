@@ -203,3 +203,118 @@ fn search(
     }
     Ok(searches.into_iter().map(Search::finish).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::checkpoint::GenerationConfig;
+    use crate::models::fake::Fake;
+
+    const VOCAB: usize = 20;
+
+    /// Options of a model whose end of sentence is 0.
+    fn options(model: &Fake, beams: usize) -> Options {
+        let generation = GenerationConfig {
+            num_beams: beams,
+            max_length: 40,
+            eos_token_id: vec![0],
+            ..GenerationConfig::default()
+        };
+        Options::new(&generation, model.info())
+    }
+
+    fn ids(outputs: &[Vec<Hypothesis>]) -> Vec<&[u32]> {
+        outputs.iter().map(|found| found[0].ids.as_slice()).collect()
+    }
+
+    /// Writes the source token by token, then ends.
+    fn copying() -> Fake {
+        Fake::new(VOCAB, |source, target| {
+            let mut logits = vec![0.0; VOCAB];
+            logits[source[(target.len() - 1).min(source.len() - 1)] as usize] = 9.0;
+            logits
+        })
+    }
+
+    #[test]
+    fn sentences_come_back_in_their_order() {
+        let model = copying();
+        let sources: Vec<Vec<u32>> =
+            (0..30).map(|n| (0..n % 7).map(|i| 1 + (n + i) % 15).chain([0]).collect()).collect();
+        let slices: Vec<&[u32]> = sources.iter().map(Vec::as_slice).collect();
+        for beams in [1, 3] {
+            for batch_tokens in [1, 12, 500] {
+                let found =
+                    generate(&model, &slices, &options(&model, beams), batch_tokens).unwrap();
+                assert_eq!(ids(&found), slices, "{beams} {batch_tokens}");
+            }
+        }
+        assert!(generate(&model, &[], &options(&model, 2), 10).unwrap().is_empty());
+    }
+
+    /// Says 5 again and again, or 6 where it may not.
+    fn stuck() -> Fake {
+        Fake::new(VOCAB, |_, target| {
+            let mut logits = vec![0.0; VOCAB];
+            logits[5] = 9.0;
+            logits[6] = 6.0;
+            logits[0] = if target.len() > 4 { 7.0 } else { 0.0 };
+            logits
+        })
+    }
+
+    #[test]
+    fn loops_are_searched_again() {
+        let model = stuck();
+        let plain = options(&model, 2);
+        let looped = &generate(&model, &[&[3, 0]], &plain, 10).unwrap()[0][0];
+        assert!(loops::is_looping(&looped.ids) && looped.cut && !looped.retried);
+        let guarded = Options { guard_loops: true, ..plain };
+        let found = &generate(&model, &[&[3, 0]], &guarded, 10).unwrap()[0][0];
+        assert!(found.retried && !found.cut, "{:?}", found.ids);
+        assert!(!loops::is_looping(&found.ids));
+    }
+
+    #[test]
+    fn what_reaches_its_greatest_length_is_marked() {
+        let model = copying();
+        let source: &[u32] = &[1, 2, 3, 4, 0];
+        let options = Options { max_length: 3, ..options(&model, 1) };
+        let found = &generate(&model, &[source], &options, 10).unwrap()[0][0];
+        assert_eq!((found.ids.as_slice(), found.cut), (&source[..3], true));
+        let forced = Options { forced_eos_token_id: Some(0), ..options.clone() };
+        let found = &generate(&model, &[source], &forced, 10).unwrap()[0][0];
+        assert_eq!((found.ids.as_slice(), found.cut), (&[1, 2, 0][..], true));
+        let roomy = Options { max_length: 6, ..forced };
+        let found = &generate(&model, &[source], &roomy, 10).unwrap()[0][0];
+        assert_eq!((found.ids.as_slice(), found.cut), (source, false));
+    }
+
+    #[test]
+    fn a_model_that_may_say_nothing_says_nothing() {
+        let model = copying();
+        let all = (0..VOCAB as u32).map(|id| vec![id]).collect();
+        let options = Options { bad_words_ids: all, eos_token_id: vec![], ..options(&model, 2) };
+        let found = &generate(&model, &[&[1, 0]], &options, 10).unwrap()[0][0];
+        assert!(found.ids.is_empty() && found.cut);
+    }
+
+    #[test]
+    fn impossible_options_are_errors() {
+        let model = copying();
+        let good = options(&model, 2);
+        let bad = [
+            Options { n_best: 3, ..good.clone() },
+            Options { n_best: 0, ..good.clone() },
+            Options { max_length: 0, ..good.clone() },
+            Options { max_length: 65, ..good.clone() },
+            Options { length_penalty: f32::NAN, ..good.clone() },
+            Options { eos_token_id: vec![20], ..good.clone() },
+            Options { forced_eos_token_id: Some(99), ..good },
+        ];
+        for options in bad {
+            assert!(generate(&model, &[&[1, 0]], &options, 10).is_err(), "{options:?}");
+        }
+    }
+}
