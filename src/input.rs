@@ -3,13 +3,16 @@
 use std::io::Read;
 use std::path::PathBuf;
 
-use crate::text::cut_point;
 use crate::{Error, Result};
 
 /// Bytes wanted before a block is cut off.
 const BLOCK: usize = 64 * 1024;
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
+
+/// Where a block may end, given the beginning of what is left of a document: a byte offset above 0,
+/// or none if more must be read first.
+pub type Cut = fn(&str) -> Option<usize>;
 
 /// A stretch of a document whose sentences are those of the whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,11 +37,12 @@ pub struct Blocks<R> {
     /// Length at which `text` is looked at next.
     wanted: usize,
     ended: bool,
+    cut: Cut,
 }
 
 impl<R: Read> Blocks<R> {
-    /// Of what `reader` gives; `path` names it in errors.
-    pub fn new(reader: R, path: impl Into<PathBuf>) -> Self {
+    /// Of what `reader` gives, cut where `cut` says; `path` names it in errors.
+    pub fn new(reader: R, path: impl Into<PathBuf>, cut: Cut) -> Self {
         Blocks {
             reader,
             path: path.into(),
@@ -47,6 +51,7 @@ impl<R: Read> Blocks<R> {
             offset: 0,
             wanted: BLOCK,
             ended: false,
+            cut,
         }
     }
 
@@ -56,7 +61,7 @@ impl<R: Read> Blocks<R> {
             while !self.ended && self.text.len() < self.wanted {
                 self.read()?;
             }
-            let cut = if self.ended { Some(self.text.len()) } else { cut_point(&self.text) };
+            let cut = if self.ended { Some(self.text.len()) } else { (self.cut)(&self.text) };
             match cut {
                 Some(0) if self.ended => return Ok(None),
                 Some(at) if at > 0 => {
@@ -107,7 +112,7 @@ impl<R: Read> Blocks<R> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::text::{Segment, segment};
+    use crate::text::{Segment, cut_point, segment};
 
     /// Gives a byte or a few at a time.
     struct Drip<'a>(&'a [u8], usize);
@@ -122,7 +127,7 @@ mod tests {
     }
 
     fn blocks(bytes: &[u8], step: usize) -> Result<Vec<Block>> {
-        let mut blocks = Blocks::new(Drip(bytes, step), "test");
+        let mut blocks = Blocks::new(Drip(bytes, step), "test", cut_point);
         let mut all = Vec::new();
         while let Some(block) = blocks.next_block()? {
             all.push(block);

@@ -84,6 +84,12 @@ fn machine_formats() {
 }
 
 #[test]
+fn with_lines_every_line_is_a_sentence() {
+    let text = "وصل الوزير إلى\nالقاهرة\n\nذهب الطالب إلى المدرسة. خرج الرجل من السوق";
+    insta::assert_snapshot!(translate(&["--lines"], text));
+}
+
+#[test]
 fn nothing_gives_nothing() {
     insta::assert_snapshot!("empty", translate(&[], ""));
     insta::assert_snapshot!("blank", translate(&[], "\n \n\n"));

@@ -24,7 +24,7 @@ pub struct Link {
     pub source: usize,
     /// Number of the target word, from 0.
     pub target: usize,
-    /// How much of the target word's attention the source word has, 0 to 1.
+    /// How much of the target word is due to the source word, 0 to 1.
     pub score: f32,
 }
 
@@ -41,15 +41,16 @@ pub struct Options {
 impl Default for Options {
     /// The threshold of the lowest error on hand-aligned sentences (docs/alignment.md).
     fn default() -> Self {
-        Options { threshold: 0.2, anchors: true }
+        Options { threshold: 0.35, anchors: true }
     }
 }
 
 /// Links the words of `target` to those of `source`, in order of the target.
 ///
 /// `attention` is `[target tokens][source tokens]`, each row what its token looked at. A target
-/// word's row is the mean over its tokens; a source word's column is the sum over its tokens. A
-/// link is a pair of words above the threshold. What a word's attention has on the end of the
+/// word's row is the mean over its tokens; a source word's column is the sum over its tokens.
+/// These are balanced so that source words share the target as target words share the source, and
+/// a link is a pair of words above the threshold. What a word's attention has on the end of the
 /// sentence says that it stands for no word, and is shared out to none.
 pub fn links(
     attention: &[Vec<f32>],
@@ -73,6 +74,7 @@ pub fn links(
     for (scores, &rows) in scores.iter_mut().zip(&rows) {
         scores.iter_mut().for_each(|score| *score /= rows.max(1) as f32);
     }
+    balance(&mut scores);
     if options.anchors {
         for (s, t) in anchors::pairs(source, target) {
             scores[t].fill(0.0);
@@ -89,6 +91,31 @@ pub fn links(
         }
     }
     links
+}
+
+/// Balances a matrix of words by scaling columns and rows in turn (Sinkhorn and Knopp 1967). Attention
+/// is a distribution over the source only: words such as punctuation draw some from every
+/// target word, and share what they draw out among many. What a row has on no word stays there.
+fn balance(scores: &mut [Vec<f32>]) {
+    /// More change nothing for the better.
+    const ROUNDS: usize = 2;
+    /// A source word that draws less than this stands for nothing in the target: it is not blown up.
+    const LEAST: f32 = 0.4;
+    let nowhere: Vec<f32> =
+        scores.iter().map(|row| (1.0 - row.iter().sum::<f32>()).max(0.0)).collect();
+    let width = scores.first().map_or(0, Vec::len);
+    for _ in 0..ROUNDS {
+        for s in 0..width {
+            let sum: f32 = scores.iter().map(|row| row[s]).sum();
+            scores.iter_mut().for_each(|row| row[s] /= sum.max(LEAST));
+        }
+        for (row, nowhere) in scores.iter_mut().zip(&nowhere) {
+            let sum = row.iter().sum::<f32>() + nowhere;
+            if sum > 0.0 {
+                row.iter_mut().for_each(|score| *score /= sum);
+            }
+        }
+    }
 }
 
 /// For each token the numbers of the words it lies in. An empty token, such as a lone space, goes
@@ -128,14 +155,30 @@ mod tests {
         let target_words = spans(&[(0, 2), (3, 5)]);
         let target_tokens = spans(&[(0, 1), (1, 2), (3, 5), (5, 5)]);
         let target = Side { text: "xy zz", words: &target_words, tokens: &target_tokens };
+        // The first target word looks at the second source word, the second at the end.
         let attention = [
             vec![0.0, 0.5, 0.5, 0.0],
-            vec![0.5, 0.25, 0.25, 0.0],
-            vec![0.1, 0.0, 0.0, 0.9],
+            vec![0.2, 0.4, 0.4, 0.0],
+            vec![0.0, 0.0, 0.0, 1.0],
             vec![1.0, 0.0, 0.0, 0.0],
         ];
-        let found = links(&attention, source, target, PLAIN);
-        assert_eq!(found, [Link { source: 1, target: 0, score: 0.75 }]);
+        let found = links(&attention, source, target, Options { threshold: 0.6, anchors: true });
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].source, found[0].target), (1, 0));
+    }
+
+    #[test]
+    fn balancing_takes_from_words_that_draw_from_all() {
+        // The last source word draws most of the second row, but little of what it draws is from it.
+        let mut scores = vec![vec![0.4, 0.1, 0.5], vec![0.0, 0.45, 0.55], vec![0.1, 0.0, 0.9]];
+        balance(&mut scores);
+        for (row, best) in scores.iter().zip([0, 1, 2]) {
+            assert!(row.iter().all(|&score| score <= row[best]), "{scores:?}");
+            assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{scores:?}");
+        }
+        let mut empty = vec![vec![0.0; 3]; 2];
+        balance(&mut empty);
+        assert_eq!(empty, vec![vec![0.0; 3]; 2]);
     }
 
     #[test]

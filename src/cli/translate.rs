@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use tarjim::checkpoint::EarlyStopping;
-use tarjim::input::Blocks;
+use tarjim::input::{Blocks, Cut};
 use tarjim::output::{Document, Format, Piece, Writer};
-use tarjim::text::{Segment, SegmentKind, segment};
+use tarjim::text::{Segment, SegmentKind, cut_line, cut_point, segment, segment_lines};
 use tarjim::translate::Translation;
 use tarjim::{Error, Result};
 
@@ -47,6 +47,9 @@ pub struct TranslateArgs {
     /// How results are written [default: text, or interlinear with --align]
     #[arg(long, short, value_enum)]
     format: Option<FormatArg>,
+    /// Take every line as one sentence: line N of the output translates line N of the input
+    #[arg(long)]
+    lines: bool,
     /// Write which source words each word stands for
     #[arg(long, short)]
     align: bool,
@@ -296,7 +299,11 @@ impl TranslateArgs {
             revision: loaded.resolved.revision.clone(),
             align: self.align || format == Format::Interlinear || format == Format::Pharaoh,
         });
-        let mut blocks = Blocks::new(reader, name);
+        let (cut, segment): (Cut, fn(&str) -> Vec<Segment>) = match self.lines {
+            true => (cut_line, segment_lines),
+            false => (cut_point, segment),
+        };
+        let mut blocks = Blocks::new(reader, name, cut);
         let (mut number, mut visible) = (0, false);
         while let Some(block) = blocks.next_block()? {
             let segments = segment(&block.text);

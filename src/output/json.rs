@@ -121,5 +121,5 @@ fn target(target: &Target, align: bool) -> Map<String, Value> {
 
 /// More digits would differ between machines.
 fn rounded(value: f32) -> Value {
-    json!((f64::from(value) * 1e4).round() / 1e4)
+    json!((f64::from(value) * 1e3).round() / 1e3)
 }

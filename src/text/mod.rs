@@ -1,6 +1,7 @@
 //! Text as byte spans over an untouched original: normalization with a map back, sentences, words.
 
 mod chars;
+mod lines;
 mod mapped;
 mod normalize;
 mod segment;
@@ -8,6 +9,7 @@ mod web;
 mod words;
 
 pub use chars::has_arabic_letter;
+pub use lines::{cut_line, segment_lines};
 pub use mapped::Mapped;
 pub use normalize::Normalization;
 pub use segment::{Segment, SegmentKind, break_points, cut_point, segment};
