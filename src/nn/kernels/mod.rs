@@ -138,6 +138,7 @@ impl Kernel {
     /// `rows` holds the inputs of as many rows as there are `sums`, one after another, `panel` the
     /// weights of as many inputs, `[inputs / 4, PANEL, 4]`; `next` is what will be wanted soon.
     #[inline(always)]
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables, reason = "nothing is fetched"))]
     fn tile(
         self,
         rows: &[Line],
@@ -162,7 +163,7 @@ impl Kernel {
             Kernel::Avx2 => unsafe { x86::avx2(rows, panel, start, sums) },
             // SAFETY: as above.
             #[cfg(target_arch = "aarch64")]
-            Kernel::NeonDot => unsafe { neon::dot(rows, panel, start, sums) },
+            Kernel::NeonDot => unsafe { neon::dot(rows, panel, sums) },
             _ => portable::tile(rows, panel, start, sums),
         }
     }

@@ -3,12 +3,7 @@
 use super::{Line, PANEL};
 
 /// See [`super::Kernel::tile`].
-pub(super) fn tile(
-    rows: &[Line],
-    panel: &[Line],
-    start: &[i32; PANEL],
-    sums: &mut [[i32; PANEL]],
-) {
+pub(super) fn tile(rows: &[Line], panel: &[Line], start: &[i32; PANEL], sums: &mut [[i32; PANEL]]) {
     let stride = rows.len() / sums.len().max(1);
     for (row, sums) in rows.chunks_exact(stride).zip(sums) {
         *sums = *start;

@@ -178,7 +178,8 @@ fn values_are_rounded_half_to_even() {
 #[test]
 fn rows_that_are_zero_or_not_finite_stay_so() {
     for kernel in kernels() {
-        let matrix = PackedMatrix::new(kernel, &[1.0, -2.0, 0.0, 0.0], Some(&[3.0, 4.0]), 2).unwrap();
+        let matrix =
+            PackedMatrix::new(kernel, &[1.0, -2.0, 0.0, 0.0], Some(&[3.0, 4.0]), 2).unwrap();
         let x = [0.0, 0.0, f32::NAN, 1.0, f32::INFINITY, 1.0, 1e-40, 0.0];
         let mut y = [0.0; 8];
         matrix.matmul(&quantized(kernel, &x, 2), Epilogue::Store, &mut y);
