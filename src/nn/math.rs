@@ -163,7 +163,7 @@ fn any_above(block: &[f32], threshold: f32) -> bool {
 }
 
 #[inline(always)]
-fn sum_lanes(lanes: [f32; LANES]) -> f32 {
+pub(crate) fn sum_lanes(lanes: [f32; LANES]) -> f32 {
     let mut sums = lanes;
     let mut half = LANES / 2;
     while half > 0 {

@@ -4,6 +4,7 @@
 //! padding, so that no mask is needed and a sentence's numbers do not depend on its neighbours.
 
 pub mod attention;
+pub mod kernels;
 pub mod math;
 
 use candle_core::{Device, Tensor};
