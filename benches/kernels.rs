@@ -8,7 +8,7 @@
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use tarjim::nn::Activation;
-use tarjim::nn::kernels::{Epilogue, Kernel, OutputLayer, PackedMatrix, Quantized};
+use tarjim::nn::kernels::{Kernel, OutputLayer, PackedMatrix, Quantized};
 
 fn main() {
     println!("kernel: {}", Kernel::select().unwrap().name());

@@ -9,6 +9,7 @@ use crate::align::{self, Link};
 use crate::checkpoint::{Checkpoint, GenerationConfig};
 use crate::decode::{self, Hypothesis};
 use crate::models::{self, AlignmentHead, ModelInfo, Seq2Seq};
+use crate::nn::Compute;
 use crate::text::{Mapped, Normalization, Span, break_points, words};
 use crate::tokenizer::{self, Token, Tokenizer};
 use crate::{Result, check};
@@ -116,10 +117,10 @@ impl Part {
 impl Translator {
     /// Opens the model in a folder laid out as on the hub. Alignment is read at `head`, or where
     /// the architecture has it.
-    pub fn open(folder: &Path, head: Option<AlignmentHead>) -> Result<Self> {
+    pub fn open(folder: &Path, head: Option<AlignmentHead>, compute: Compute) -> Result<Self> {
         let checkpoint = Checkpoint::open(folder)?;
         let tokenizer = tokenizer::open(folder)?;
-        let model = models::load(&checkpoint, head)?;
+        let model = models::load(&checkpoint, head, compute)?;
         Ok(Translator { model, tokenizer, generation: checkpoint.generation().clone() })
     }
 

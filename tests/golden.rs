@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use tarjim::checkpoint::{Checkpoint, GenerationConfig};
 use tarjim::decode::{Hypothesis, Options, force, generate};
 use tarjim::models::{Seq2Seq, load};
+use tarjim::nn::Compute;
 
 #[derive(Deserialize)]
 struct Golden {
@@ -41,9 +42,9 @@ fn golden(shape: &str) -> Golden {
     serde_json::from_str(&text).unwrap()
 }
 
-fn model(shape: &str) -> (Checkpoint, Box<dyn Seq2Seq>) {
+fn model(shape: &str, compute: Compute) -> (Checkpoint, Box<dyn Seq2Seq>) {
     let checkpoint = Checkpoint::open(&folder(shape)).unwrap();
-    let model = load(&checkpoint, None).unwrap();
+    let model = load(&checkpoint, None, compute).unwrap();
     (checkpoint, model)
 }
 
@@ -65,7 +66,7 @@ fn outputs_and_scores_equal_transformers() {
     let mut compared = 0;
     for shape in SHAPES {
         let golden = golden(shape);
-        let (checkpoint, model) = model(shape);
+        let (checkpoint, model) = model(shape, Compute::Float32);
         for run in &golden.generate {
             let options = options(&checkpoint, model.as_ref(), &run.settings);
             let outputs =
@@ -93,9 +94,10 @@ fn outputs_and_scores_equal_transformers() {
 
 #[test]
 fn batches_and_threads_change_nothing() {
-    for shape in SHAPES {
+    for (shape, compute) in SHAPES.iter().flat_map(|s| [(s, Compute::Float32), (s, Compute::Int8)])
+    {
         let golden = golden(shape);
-        let (checkpoint, model) = model(shape);
+        let (checkpoint, model) = model(shape, compute);
         let settings = Map::from_iter([("num_return_sequences".into(), Value::from(3))]);
         let options = options(&checkpoint, model.as_ref(), &settings);
         let sources = slices(&golden.sources);
@@ -105,16 +107,21 @@ fn batches_and_threads_change_nothing() {
         };
         let expected = run(1, 1);
         for (threads, batch_tokens) in [(1, 10), (1, 1000), (2, 10), (3, 1000), (4, 20)] {
-            assert_eq!(run(threads, batch_tokens), expected, "{shape} {threads} {batch_tokens}");
+            assert_eq!(
+                run(threads, batch_tokens),
+                expected,
+                "{shape} {compute:?} {threads} {batch_tokens}"
+            );
         }
     }
 }
 
 #[test]
 fn forcing_an_output_gives_what_writing_it_gave() {
-    for shape in SHAPES {
+    for (shape, compute) in SHAPES.iter().flat_map(|s| [(s, Compute::Float32), (s, Compute::Int8)])
+    {
         let golden = golden(shape);
-        let (checkpoint, model) = model(shape);
+        let (checkpoint, model) = model(shape, compute);
         let options = options(&checkpoint, model.as_ref(), &Map::new());
         let sources = slices(&golden.sources);
         let written = generate(model.as_ref(), &sources, &options, 1000).unwrap();

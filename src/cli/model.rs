@@ -5,6 +5,8 @@ use std::time::Instant;
 use clap::Args;
 use tarjim::align;
 use tarjim::hub::{Hub, Resolved};
+use tarjim::nn::Compute;
+use tarjim::nn::kernels::Kernel;
 use tarjim::text::Normalization;
 use tarjim::translate::{Settings, Translator};
 use tarjim::{Error, Result};
@@ -25,6 +27,9 @@ pub struct ModelArgs {
         help_heading = "Model options"
     )]
     model: Option<String>,
+    /// How matrix products are computed
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Model options")]
+    compute: ComputeArg,
     /// Use a model that fails the check made when it is loaded
     #[arg(long, help_heading = "Model options")]
     no_self_test: bool,
@@ -43,6 +48,16 @@ pub struct ModelArgs {
     align_threshold: Option<f32>,
     #[command(flatten)]
     hub: HubArgs,
+}
+
+#[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum ComputeArg {
+    /// In eight bits, several times faster, unless the check made when the model is loaded fails
+    Auto,
+    /// In eight bits
+    Int8,
+    /// In float32
+    Float32,
 }
 
 #[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,20 +117,39 @@ impl ModelArgs {
                 .map_err(|error| Error::Usage(format!("cannot make {threads} threads: {error}")))?;
         }
         let began = Instant::now();
-        let translator = Translator::open(&resolved.folder, resolved.alignment_head)?;
+        let (translator, compute) = match self.compute {
+            ComputeArg::Float32 => (self.open(&resolved, Compute::Float32)?, Compute::Float32),
+            ComputeArg::Int8 => (self.open(&resolved, Compute::Int8)?, Compute::Int8),
+            ComputeArg::Auto => match self.open(&resolved, Compute::Int8) {
+                Err(Error::Garbage { .. }) => {
+                    (self.open(&resolved, Compute::Float32)?, Compute::Float32)
+                }
+                opened => (opened?, Compute::Int8),
+            },
+        };
         if volume >= Volume::Verbose {
+            let kernel = match compute {
+                Compute::Float32 => "float32".into(),
+                Compute::Int8 => format!("int8 ({})", Kernel::select()?.name()),
+            };
             say(&format!(
-                "model {} from {}, loaded in {:.2} s",
+                "model {} from {}, {kernel}, loaded in {:.2} s",
                 resolved.name,
                 resolved.folder.display(),
                 began.elapsed().as_secs_f32()
             ));
         }
+        let settings = self.settings(&translator, &resolved)?;
+        Ok(Loaded { translator, settings, resolved })
+    }
+
+    /// Loads the model and checks it.
+    fn open(&self, resolved: &Resolved, compute: Compute) -> Result<Translator> {
+        let translator = Translator::open(&resolved.folder, resolved.alignment_head, compute)?;
         if !self.no_self_test {
             translator.self_test(&resolved.folder)?;
         }
-        let settings = self.settings(&translator, &resolved)?;
-        Ok(Loaded { translator, settings, resolved })
+        Ok(translator)
     }
 
     fn settings(&self, translator: &Translator, resolved: &Resolved) -> Result<Settings> {

@@ -1,7 +1,6 @@
 //! What may be written next: transformers' logits processors, for one hypothesis.
 
 use super::Options;
-use crate::Result;
 use crate::models::{Candidate, Session};
 
 /// What applies to one hypothesis in one step.
@@ -78,35 +77,35 @@ impl Constraint {
         row: usize,
         best: &[Candidate],
         session: &dyn Session,
-    ) -> Result<Vec<Continuation>> {
+    ) -> Vec<Continuation> {
         if let Some(id) = self.forced {
-            return Ok(vec![Continuation { id, gain: 0.0, log_prob: session.log_prob(row, id)? }]);
+            return vec![Continuation { id, gain: 0.0, log_prob: session.log_prob(row, id) }];
         }
         let mut continuations: Vec<Continuation> = best
             .iter()
             .map(|c| Continuation { id: c.id, gain: c.log_prob, log_prob: c.log_prob })
             .collect();
         for &id in &self.penalized {
-            let log_prob = session.log_prob(row, id)?;
+            let log_prob = session.log_prob(row, id);
             continuations.push(Continuation { id, gain: log_prob * self.penalty, log_prob });
         }
         if self.renormalize && !(self.banned.is_empty() && self.penalized.is_empty()) {
             let withheld = self.withheld();
             let mut total = 1.0f64;
             for &id in &withheld {
-                total -= f64::from(session.log_prob(row, id)?).exp();
+                total -= f64::from(session.log_prob(row, id)).exp();
             }
             if total < 0.5 {
                 // Little is left of the float32 probabilities' digits.
-                total = f64::from(session.log_prob_besides(row, &withheld)?).exp();
+                total = f64::from(session.log_prob_besides(row, &withheld)).exp();
             }
             for &id in &self.penalized {
-                total += f64::from(session.log_prob(row, id)? * self.penalty).exp();
+                total += f64::from(session.log_prob(row, id) * self.penalty).exp();
             }
             let shift = total.ln() as f32;
             continuations.iter_mut().for_each(|c| c.gain -= shift);
         }
-        Ok(continuations)
+        continuations
     }
 }
 

@@ -99,7 +99,7 @@ pub fn force(
                     let id = batch[i].1[step];
                     let output = &mut outputs[i];
                     output.ids.push(id);
-                    output.log_probs.push(session.log_prob(row, id)?);
+                    output.log_probs.push(session.log_prob(row, id));
                     output.attention.push(session.attention(row).to_vec());
                 }
             }
@@ -195,9 +195,9 @@ fn search(
             row = rows.end;
             let mut next = Vec::with_capacity(rows.len());
             for row in rows.clone() {
-                next.push(constraints[row].apply(row, &best[row], session.as_ref())?);
+                next.push(constraints[row].apply(row, &best[row], session.as_ref()));
             }
-            parents.extend(search.advance(rows.start, next, session.as_ref())?);
+            parents.extend(search.advance(rows.start, next, session.as_ref()));
         }
         session.select(&parents);
     }

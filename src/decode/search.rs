@@ -2,7 +2,6 @@
 
 use super::constraints::{Constraint, Continuation};
 use super::{Hypothesis, Options};
-use crate::Result;
 use crate::checkpoint::EarlyStopping;
 use crate::models::Session;
 
@@ -76,9 +75,9 @@ impl<'o> Search<'o> {
         first_row: usize,
         next: Vec<Vec<Continuation>>,
         session: &dyn Session,
-    ) -> Result<Vec<usize>> {
+    ) -> Vec<usize> {
         if self.running.is_empty() {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         self.length += 1;
         let beams = self.options.num_beams;
@@ -138,7 +137,7 @@ impl<'o> Search<'o> {
             self.running.clear();
             rows.clear();
         }
-        Ok(rows)
+        rows
     }
 
     /// What the score of an output of so many tokens is divided by.

@@ -12,8 +12,10 @@ use serde::Deserialize;
 
 use super::{AlignmentHead, Candidate, ModelInfo, Seq2Seq, Session};
 use crate::checkpoint::{Checkpoint, Weights};
-use crate::nn::attention::{Heads, History, Memory, attend};
-use crate::nn::{Activation, Embedding, LayerNorm, Linear, math, with_rows};
+use crate::nn::attention::{Heads, History, Memory, Queries, attend};
+use crate::nn::{
+    Activation, Compute, Embedding, Epilogue, LayerNorm, Linear, Output, Predicted, Workspace,
+};
 use crate::{Error, Result};
 
 /// The fields of config.json that shape the network, with transformers' defaults.
@@ -140,15 +142,19 @@ pub struct Marian {
     encoder_norm: Option<LayerNorm>,
     decoder: Vec<DecoderLayer>,
     decoder_norm: Option<LayerNorm>,
-    /// `[width]` to `[target vocabulary]`.
-    output: Linear,
+    output: Output,
+    compute: Compute,
 }
 
 impl Marian {
     /// Reads the weights of a checkpoint. Alignment will be read at `head`, by default head 0 of
     /// the last layer, the one that Marian supervises (marian-dev, `src/models/transformer.h`,
     /// `collectOneHead`).
-    pub fn load(checkpoint: &Checkpoint, head: Option<AlignmentHead>) -> Result<Self> {
+    pub fn load(
+        checkpoint: &Checkpoint,
+        head: Option<AlignmentHead>,
+        compute: Compute,
+    ) -> Result<Self> {
         let config = Config::read(checkpoint)?;
         let head = head.unwrap_or(AlignmentHead { layer: config.decoder_layers - 1, head: 0 });
         let (layers, heads) = (config.decoder_layers, config.decoder_attention_heads);
@@ -187,7 +193,7 @@ impl Marian {
         }
         let bias = weights.get_any(&["final_logits_bias"], &[1, config.decoder_vocab()])?;
         let bias = bias.map(|bias| bias.squeeze(0)).transpose()?;
-        let scale = if config.scale_embedding { (width as f64).sqrt() } else { 1.0 };
+        let scale = if config.scale_embedding { (width as f32).sqrt() } else { 1.0 };
 
         let final_norm = |side: &str| -> Result<Option<LayerNorm>> {
             let name = format!("model.{side}.layer_norm");
@@ -196,7 +202,7 @@ impl Marian {
                 .then(|| layer_norm(&weights, &name, width))
                 .transpose()
         };
-        let read = Reader { weights: &weights, config: &config };
+        let read = Reader { weights: &weights, config: &config, compute };
         Ok(Marian {
             info: ModelInfo {
                 source_vocab: config.vocab_size,
@@ -207,8 +213,8 @@ impl Marian {
                 decoder_heads: config.decoder_attention_heads,
             },
             alignment: head,
-            source_embedding: Embedding::new(source, scale, config.max_position_embeddings)?,
-            target_embedding: Embedding::new(target, scale, config.max_position_embeddings)?,
+            source_embedding: Embedding::new(&source, scale, config.max_position_embeddings)?,
+            target_embedding: Embedding::new(&target, scale, config.max_position_embeddings)?,
             encoder: (0..config.encoder_layers)
                 .map(|i| read.encoder_layer(&format!("model.encoder.layers.{i}")))
                 .collect::<Result<_>>()?,
@@ -217,23 +223,25 @@ impl Marian {
                 .map(|i| read.decoder_layer(&format!("model.decoder.layers.{i}")))
                 .collect::<Result<_>>()?,
             decoder_norm: final_norm("decoder")?,
-            output: Linear::new(output, bias)?,
+            output: Output::new(&output, bias.as_ref(), compute)?,
             config,
+            compute,
         })
     }
 
     /// Encoder states of all tokens of all sources, `[tokens, width]`.
-    fn encode(&self, sources: &[&[u32]]) -> Result<Tensor> {
-        let positions = sources.iter().flat_map(|source| 0..source.len() as u32).collect();
-        let mut x = self.source_embedding.forward(&sources.concat(), positions)?;
+    fn encode(&self, sources: &[&[u32]], scratch: &mut Scratch) -> Result<Vec<f32>> {
+        let tokens = sources.iter().flat_map(|source| source.iter().copied().zip(0..));
+        let mut x = Vec::new();
+        self.source_embedding.forward(tokens, &mut x)?;
         let rows = Rows::new(sources);
         for layer in &self.encoder {
-            x = layer.forward(&x, &rows, self.config.normalize_before)?;
+            layer.forward(&mut x, &rows, scratch)?;
         }
-        match &self.encoder_norm {
-            Some(norm) => norm.forward(&x),
-            None => Ok(x),
+        if let Some(norm) = &self.encoder_norm {
+            norm.forward(&mut x);
         }
+        Ok(x)
     }
 
     fn session(&self, sources: &[&[u32]]) -> Result<MarianSession<'_>> {
@@ -249,9 +257,15 @@ impl Marian {
                 return Err(Error::Usage(format!("no source token has the id {id}")));
             }
         }
-        let states = self.encode(sources)?;
-        let memory = self.decoder.iter().map(|layer| layer.cross.memory(&states));
-        let memory = memory.collect::<Result<_>>()?;
+        let mut scratch = Scratch::new(self.compute)?;
+        let states = self.encode(sources, &mut scratch)?;
+        let mut memory = Vec::with_capacity(self.decoder.len());
+        for layer in &self.decoder {
+            let mut rows = Vec::new();
+            let workspace = &mut scratch.workspace;
+            layer.cross_memory.forward(&states, Epilogue::Store, workspace, &mut rows)?;
+            memory.push(Memory::new(rows, 2 * self.config.d_model, self.config.d_model));
+        }
         Ok(MarianSession {
             model: self,
             spans: Rows::new(sources).spans,
@@ -259,9 +273,9 @@ impl Marian {
             owner: (0..sources.len()).collect(),
             history: vec![Vec::new(); self.decoder.len()],
             paths: vec![Vec::new(); sources.len()],
-            logits: None,
-            log_sums: Vec::new(),
+            predicted: Predicted::Nothing,
             attention: vec![Vec::new(); sources.len()],
+            scratch,
         })
     }
 }
@@ -296,20 +310,54 @@ impl Rows {
     }
 }
 
-/// Projections of an attention, each `[width]` to `[width]`.
-#[derive(Debug)]
-struct Attention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
-    heads: Heads,
+/// Buffers that every layer uses again.
+struct Scratch {
+    workspace: Workspace,
+    /// A normalized copy of what a block is given, where normalization comes first.
+    normed: Vec<f32>,
+    queries: Vec<f32>,
+    /// What attention gives.
+    mixed: Vec<f32>,
+    /// Inside of a feed-forward block.
+    hidden: Vec<f32>,
 }
 
-impl Attention {
-    /// Keys and values of the rows of `x`.
-    fn memory(&self, x: &Tensor) -> Result<Memory> {
-        Memory::new(&self.key.forward(x)?, &self.value.forward(x)?)
+impl Scratch {
+    fn new(compute: Compute) -> Result<Self> {
+        Ok(Scratch {
+            workspace: Workspace::new(compute)?,
+            normed: Vec::new(),
+            queries: Vec::new(),
+            mixed: Vec::new(),
+            hidden: Vec::new(),
+        })
+    }
+}
+
+/// A block's layer normalization, before the block or after its output was added.
+#[derive(Debug)]
+struct Norm {
+    norm: LayerNorm,
+    before: bool,
+}
+
+impl Norm {
+    /// What the block is to be given.
+    fn input<'a>(&self, x: &'a [f32], normed: &'a mut Vec<f32>) -> &'a [f32] {
+        if !self.before {
+            return x;
+        }
+        normed.clear();
+        normed.extend_from_slice(x);
+        self.norm.forward(normed);
+        normed
+    }
+
+    /// After the block's output was added to `x`.
+    fn output(&self, x: &mut [f32]) {
+        if !self.before {
+            self.norm.forward(x);
+        }
     }
 }
 
@@ -318,131 +366,164 @@ struct FeedForward {
     up: Linear,
     down: Linear,
     activation: Activation,
+    norm: Norm,
 }
 
 impl FeedForward {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.down.forward(&self.activation.forward(&self.up.forward(x)?)?)
+    fn forward(&self, x: &mut Vec<f32>, scratch: &mut Scratch) -> Result<()> {
+        let Scratch { workspace, normed, hidden, .. } = scratch;
+        let activate = Epilogue::Activate(self.activation);
+        self.up.forward(self.norm.input(x, normed), activate, workspace, hidden)?;
+        self.down.forward(hidden, Epilogue::Add, workspace, x)?;
+        self.norm.output(x);
+        Ok(())
     }
 }
 
-/// Adds what `block` makes of `x` to `x`, normalized before the block or after the sum.
-fn residual(
-    x: &Tensor,
-    norm: &LayerNorm,
-    before: bool,
-    block: impl FnOnce(&Tensor) -> Result<Tensor>,
-) -> Result<Tensor> {
-    match before {
-        true => Ok((block(&norm.forward(x)?)? + x)?),
-        false => norm.forward(&(block(x)? + x)?),
+/// Attention of tokens to tokens of the same text.
+#[derive(Debug)]
+struct SelfAttention {
+    /// Queries, keys and values side by side: `[width]` to `[3 width]`.
+    project: Linear,
+    output: Linear,
+    heads: Heads,
+    norm: Norm,
+}
+
+impl SelfAttention {
+    /// Queries, keys and values of the rows of `x`.
+    fn project(&self, x: &[f32], scratch: &mut Scratch) -> Result<Memory> {
+        let Scratch { workspace, normed, .. } = scratch;
+        let mut rows = Vec::new();
+        self.project.forward(self.norm.input(x, normed), Epilogue::Store, workspace, &mut rows)?;
+        Ok(Memory::new(rows, 3 * self.heads.width, self.heads.width))
+    }
+
+    /// Adds to `x` what attention gave.
+    fn finish(&self, x: &mut Vec<f32>, scratch: &mut Scratch) -> Result<()> {
+        self.output.forward(&scratch.mixed, Epilogue::Add, &mut scratch.workspace, x)?;
+        self.norm.output(x);
+        Ok(())
     }
 }
 
 #[derive(Debug)]
 struct EncoderLayer {
-    attention: Attention,
-    attention_norm: LayerNorm,
+    attention: SelfAttention,
     feed_forward: FeedForward,
-    feed_forward_norm: LayerNorm,
 }
 
 impl EncoderLayer {
-    /// `[tokens, width]` to the same; each sentence attends to itself.
-    fn forward(&self, x: &Tensor, rows: &Rows, before: bool) -> Result<Tensor> {
-        let x = residual(x, &self.attention_norm, before, |x| {
-            let attention = &self.attention;
-            let memory = attention.memory(x)?;
-            let own = |row: usize| memory.rows(&rows.spans[rows.owner[row]]);
-            let queries = attention.query.forward(x)?;
-            attention.output.forward(&attend(&queries, attention.heads, own, None, |_, _| ())?)
-        })?;
-        residual(&x, &self.feed_forward_norm, before, |x| self.feed_forward.forward(x))
+    /// Works on `x`, `[tokens, width]`; each sentence attends to itself.
+    fn forward(&self, x: &mut Vec<f32>, rows: &Rows, scratch: &mut Scratch) -> Result<()> {
+        let tokens = self.attention.project(x, scratch)?;
+        let own = |row: usize| tokens.part(&rows.spans[rows.owner[row]]);
+        let heads = self.attention.heads;
+        attend(tokens.queries(), heads, own, None, |_, _| (), &mut scratch.mixed);
+        self.attention.finish(x, scratch)?;
+        self.feed_forward.forward(x, scratch)
     }
 }
 
 #[derive(Debug)]
 struct DecoderLayer {
-    own: Attention,
-    own_norm: LayerNorm,
-    cross: Attention,
-    cross_norm: LayerNorm,
+    own: SelfAttention,
+    cross_query: Linear,
+    /// Keys and values of the source side by side: `[width]` to `[2 width]`.
+    cross_memory: Linear,
+    cross_output: Linear,
+    cross_norm: Norm,
+    heads: Heads,
     feed_forward: FeedForward,
-    feed_forward_norm: LayerNorm,
 }
 
 /// Reads layers by transformers' names.
 struct Reader<'a> {
     weights: &'a Weights,
     config: &'a Config,
+    compute: Compute,
 }
 
 impl Reader<'_> {
-    fn linear(&self, name: &str, from: usize, to: usize) -> Result<Linear> {
+    /// Weight and bias.
+    fn pair(&self, name: &str, from: usize, to: usize) -> Result<(Tensor, Tensor)> {
         let weight = self.weights.get(&format!("{name}.weight"), &[to, from])?;
-        Linear::new(weight, Some(self.weights.get(&format!("{name}.bias"), &[to])?))
+        Ok((weight, self.weights.get(&format!("{name}.bias"), &[to])?))
     }
 
-    fn norm(&self, name: &str) -> Result<LayerNorm> {
-        layer_norm(self.weights, name, self.config.d_model)
+    fn linear(&self, name: &str, from: usize, to: usize) -> Result<Linear> {
+        let (weight, bias) = self.pair(name, from, to)?;
+        Linear::new(&weight, Some(&bias), self.compute)
     }
 
-    fn attention(&self, name: &str, heads: usize) -> Result<Attention> {
+    /// Layers `[width]` to `[width]` of the same input as one.
+    fn stacked(&self, names: &[String]) -> Result<Linear> {
         let width = self.config.d_model;
-        let linear = |part: &str| self.linear(&format!("{name}.{part}"), width, width);
-        Ok(Attention {
-            query: linear("q_proj")?,
-            key: linear("k_proj")?,
-            value: linear("v_proj")?,
-            output: linear("out_proj")?,
+        let parts = names.iter().map(|name| self.pair(name, width, width));
+        Linear::stacked(&parts.collect::<Result<Vec<_>>>()?, self.compute)
+    }
+
+    fn norm(&self, name: &str) -> Result<Norm> {
+        let norm = layer_norm(self.weights, name, self.config.d_model)?;
+        Ok(Norm { norm, before: self.config.normalize_before })
+    }
+
+    fn self_attention(&self, layer: &str, heads: usize) -> Result<SelfAttention> {
+        let width = self.config.d_model;
+        let part = |part: &str| format!("{layer}.self_attn.{part}");
+        Ok(SelfAttention {
+            project: self.stacked(&[part("q_proj"), part("k_proj"), part("v_proj")])?,
+            output: self.linear(&part("out_proj"), width, width)?,
             heads: self.config.heads(heads),
+            norm: self.norm(&format!("{layer}.self_attn_layer_norm"))?,
         })
     }
 
-    fn feed_forward(&self, name: &str, inner: usize) -> Result<FeedForward> {
+    fn feed_forward(&self, layer: &str, inner: usize) -> Result<FeedForward> {
         let width = self.config.d_model;
         Ok(FeedForward {
-            up: self.linear(&format!("{name}.fc1"), width, inner)?,
-            down: self.linear(&format!("{name}.fc2"), inner, width)?,
+            up: self.linear(&format!("{layer}.fc1"), width, inner)?,
+            down: self.linear(&format!("{layer}.fc2"), inner, width)?,
             activation: self.config.activation_function,
+            norm: self.norm(&format!("{layer}.final_layer_norm"))?,
         })
     }
 
     fn encoder_layer(&self, name: &str) -> Result<EncoderLayer> {
         Ok(EncoderLayer {
-            attention: self
-                .attention(&format!("{name}.self_attn"), self.config.encoder_attention_heads)?,
-            attention_norm: self.norm(&format!("{name}.self_attn_layer_norm"))?,
+            attention: self.self_attention(name, self.config.encoder_attention_heads)?,
             feed_forward: self.feed_forward(name, self.config.encoder_ffn_dim)?,
-            feed_forward_norm: self.norm(&format!("{name}.final_layer_norm"))?,
         })
     }
 
     fn decoder_layer(&self, name: &str) -> Result<DecoderLayer> {
         let heads = self.config.decoder_attention_heads;
+        let width = self.config.d_model;
+        let part = |part: &str| format!("{name}.encoder_attn.{part}");
         Ok(DecoderLayer {
-            own: self.attention(&format!("{name}.self_attn"), heads)?,
-            own_norm: self.norm(&format!("{name}.self_attn_layer_norm"))?,
-            cross: self.attention(&format!("{name}.encoder_attn"), heads)?,
+            own: self.self_attention(name, heads)?,
+            cross_query: self.linear(&part("q_proj"), width, width)?,
+            cross_memory: self.stacked(&[part("k_proj"), part("v_proj")])?,
+            cross_output: self.linear(&part("out_proj"), width, width)?,
             cross_norm: self.norm(&format!("{name}.encoder_attn_layer_norm"))?,
+            heads: self.config.heads(heads),
             feed_forward: self.feed_forward(name, self.config.decoder_ffn_dim)?,
-            feed_forward_norm: self.norm(&format!("{name}.final_layer_norm"))?,
         })
     }
 }
 
 fn layer_norm(weights: &Weights, name: &str, width: usize) -> Result<LayerNorm> {
-    Ok(LayerNorm::new(
-        weights.get(&format!("{name}.weight"), &[width])?,
-        weights.get(&format!("{name}.bias"), &[width])?,
-    ))
+    LayerNorm::new(
+        &weights.get(&format!("{name}.weight"), &[width])?,
+        &weights.get(&format!("{name}.bias"), &[width])?,
+    )
 }
 
 struct MarianSession<'m> {
     model: &'m Marian,
     /// Rows of each source in `memory`.
     spans: Vec<Range<usize>>,
-    /// For each layer, what cross-attention looks at: the tokens of all sources.
+    /// For each layer, keys and values of the tokens of all sources.
     memory: Vec<Memory>,
     /// Source of each row.
     owner: Vec<usize>,
@@ -451,48 +532,41 @@ struct MarianSession<'m> {
     history: Vec<Vec<Memory>>,
     /// For each row, where its keys and values stand in every step.
     paths: Vec<Vec<u32>>,
-    /// `[rows, target vocabulary]`, after the first step.
-    logits: Option<Tensor>,
-    /// `ln Σ e^logit` of each row.
-    log_sums: Vec<f32>,
+    predicted: Predicted,
     /// The alignment head's weights of each row, `[source]`.
     attention: Vec<Vec<f32>>,
+    scratch: Scratch,
 }
 
 impl MarianSession<'_> {
-    /// `[rows, width]` to the same, through layer number `i`.
-    fn layer(&mut self, i: usize, x: &Tensor) -> Result<Tensor> {
+    /// Takes `x`, `[rows, width]`, through layer number `i`.
+    fn layer(&mut self, i: usize, x: &mut Vec<f32>) -> Result<()> {
         let layer = &self.model.decoder[i];
-        let before = self.model.config.normalize_before;
-        let x = residual(x, &layer.own_norm, before, |x| {
-            self.history[i].push(layer.own.memory(x)?);
-            let steps = &self.history[i];
-            let past = |row: usize| History { steps, path: &self.paths[row] };
-            let queries = layer.own.query.forward(x)?;
-            layer.own.output.forward(&attend(&queries, layer.own.heads, past, None, |_, _| ())?)
-        })?;
-        let x = residual(&x, &layer.cross_norm, before, |x| {
-            let queries = layer.cross.query.forward(x)?;
-            let watch = (i == self.model.alignment.layer).then_some(self.model.alignment.head);
-            let memory = &self.memory[i];
-            let source = |row: usize| memory.rows(&self.spans[self.owner[row]]);
-            let attention = &mut self.attention;
-            let mixed = attend(&queries, layer.cross.heads, source, watch, |row, weights| {
-                attention[row].clear();
-                attention[row].extend_from_slice(weights);
-            })?;
-            layer.cross.output.forward(&mixed)
-        })?;
-        residual(&x, &layer.feed_forward_norm, before, |x| layer.feed_forward.forward(x))
-    }
-}
+        let scratch = &mut self.scratch;
+        self.history[i].push(layer.own.project(x, scratch)?);
+        let steps = &self.history[i];
+        let past = |row: usize| History { steps, path: &self.paths[row] };
+        let queries = steps[steps.len() - 1].queries();
+        attend(queries, layer.own.heads, past, None, |_, _| (), &mut scratch.mixed);
+        layer.own.finish(x, scratch)?;
 
-impl MarianSession<'_> {
-    /// Reads the logits of `row`, after a step.
-    fn with_logits<R>(&self, row: usize, read: impl FnOnce(&[f32]) -> R) -> Result<R> {
-        let logits = self.logits.as_ref().ok_or_else(|| Error::Usage("no step yet".into()))?;
-        let vocab = self.model.info.target_vocab;
-        with_rows(logits, |logits| read(&logits[row * vocab..(row + 1) * vocab]))
+        let Scratch { workspace, normed, queries, mixed, .. } = scratch;
+        let input = layer.cross_norm.input(x, normed);
+        layer.cross_query.forward(input, Epilogue::Store, workspace, queries)?;
+        let memory = &self.memory[i];
+        let source = |row: usize| memory.part(&self.spans[self.owner[row]]);
+        let watch = (i == self.model.alignment.layer).then_some(self.model.alignment.head);
+        let attention = &mut self.attention;
+        let seen = |row: usize, weights: &[f32]| {
+            attention[row].clear();
+            attention[row].extend_from_slice(weights);
+        };
+        let queries = Queries { rows: queries, stride: layer.heads.width };
+        attend(queries, layer.heads, source, watch, seen, mixed);
+        layer.cross_output.forward(mixed, Epilogue::Add, workspace, x)?;
+        layer.cross_norm.output(x);
+
+        layer.feed_forward.forward(x, scratch)
     }
 }
 
@@ -503,44 +577,34 @@ impl Session for MarianSession<'_> {
         best: usize,
         banned: &[Vec<u32>],
     ) -> Result<Vec<Vec<Candidate>>> {
+        let model = self.model;
         let position = self.history[0].len();
-        if position >= self.model.info.max_positions {
+        if position >= model.info.max_positions {
             return Err(Error::Usage(format!("the model writes at most {position} tokens")));
         }
         for (row, path) in self.paths.iter_mut().enumerate() {
             path.push(row as u32);
         }
-        let positions = vec![position as u32; inputs.len()];
-        let mut x = self.model.target_embedding.forward(inputs, positions)?;
-        for i in 0..self.model.decoder.len() {
-            x = self.layer(i, &x)?;
+        let mut x = Vec::new();
+        model.target_embedding.forward(inputs.iter().map(|&id| (id, position)), &mut x)?;
+        for i in 0..model.decoder.len() {
+            self.layer(i, &mut x)?;
         }
-        if let Some(norm) = &self.model.decoder_norm {
-            x = norm.forward(&x)?;
+        if let Some(norm) = &model.decoder_norm {
+            norm.forward(&mut x);
         }
-        let logits = self.model.output.forward(&x)?;
-        let vocab = self.model.info.target_vocab;
-        self.log_sums.clear();
-        let candidates = with_rows(&logits, |logits| {
-            let rows = logits.chunks_exact(vocab).zip(banned);
-            rows.map(|(logits, banned)| {
-                let log_sum = math::log_sum_exp(logits);
-                self.log_sums.push(log_sum);
-                let best = math::top_k(logits, best, banned).into_iter();
-                best.map(|(id, logit)| Candidate { id, log_prob: logit - log_sum }).collect()
-            })
-            .collect()
-        })?;
-        self.logits = Some(logits);
-        Ok(candidates)
+        let workspace = &mut self.scratch.workspace;
+        let best = model.output.predict(&x, best, banned, workspace, &mut self.predicted)?;
+        let candidate = |(id, log_prob)| Candidate { id, log_prob };
+        Ok(best.into_iter().map(|row| row.into_iter().map(candidate).collect()).collect())
     }
 
-    fn log_prob(&self, row: usize, id: u32) -> Result<f32> {
-        self.with_logits(row, |logits| logits[id as usize] - self.log_sums[row])
+    fn log_prob(&self, row: usize, id: u32) -> f32 {
+        self.model.output.log_prob(&self.predicted, row, id)
     }
 
-    fn log_prob_besides(&self, row: usize, ids: &[u32]) -> Result<f32> {
-        self.with_logits(row, |logits| math::log_sum_exp_besides(logits, ids) - self.log_sums[row])
+    fn log_prob_besides(&self, row: usize, ids: &[u32]) -> f32 {
+        self.model.output.log_prob_besides(&self.predicted, row, ids)
     }
 
     fn attention(&self, row: usize) -> &[f32] {

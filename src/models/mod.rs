@@ -12,6 +12,7 @@ pub use marian::Marian;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Checkpoint;
+use crate::nn::Compute;
 use crate::{Error, Result};
 
 /// What decoding must know of a model.
@@ -54,10 +55,10 @@ pub trait Session {
     ) -> Result<Vec<Vec<Candidate>>>;
 
     /// Natural logarithm of the probability of `id` as the next token of `row`, after a step.
-    fn log_prob(&self, row: usize, id: u32) -> Result<f32>;
+    fn log_prob(&self, row: usize, id: u32) -> f32;
 
     /// Natural logarithm of the probability that the next token of `row` is none of `ids`.
-    fn log_prob_besides(&self, row: usize, ids: &[u32]) -> Result<f32>;
+    fn log_prob_besides(&self, row: usize, ids: &[u32]) -> f32;
 
     /// How much the next token of `row` looks at each token of its source, `[source]`, after a
     /// step: the cross-attention of the model's alignment head.
@@ -88,9 +89,13 @@ pub struct AlignmentHead {
 
 /// Loads the model of a checkpoint, with the architecture that its `model_type` names. Alignment is
 /// read at `head`, by default where the architecture has it.
-pub fn load(checkpoint: &Checkpoint, head: Option<AlignmentHead>) -> Result<Box<dyn Seq2Seq>> {
+pub fn load(
+    checkpoint: &Checkpoint,
+    head: Option<AlignmentHead>,
+    compute: Compute,
+) -> Result<Box<dyn Seq2Seq>> {
     match checkpoint.model_type()? {
-        "marian" => Ok(Box::new(Marian::load(checkpoint, head)?)),
+        "marian" => Ok(Box::new(Marian::load(checkpoint, head, compute)?)),
         other => Err(Error::Unsupported {
             path: checkpoint.folder.join("config.json"),
             detail: format!("no code for model_type \"{other}\" (known: marian)"),

@@ -2,10 +2,7 @@
 
 use std::ops::Range;
 
-use candle_core::{D, Device, Tensor};
-
 use super::math;
-use crate::Result;
 
 /// The shape of a multi-head attention.
 #[derive(Debug, Clone, Copy)]
@@ -22,98 +19,127 @@ pub struct Heads {
 pub trait Attended {
     /// How many keys there are.
     fn len(&self) -> usize;
-    /// The key and the value with number `i`, each `[width]`.
-    fn key_value(&self, i: usize) -> (&[f32], &[f32]);
+    /// The key with number `i`, `[width]`.
+    fn key(&self, i: usize) -> &[f32];
+    /// The value with number `i`, `[width]`.
+    fn value(&self, i: usize) -> &[f32];
 }
 
-/// Attends each row of `queries` (`[rows, width]`) to what `attended(row)` gives it. Returns
-/// `[rows, width]` and hands the weights of head `watch` to `seen(row, weights)`.
+/// Queries, each at the beginning of a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Queries<'a> {
+    /// `[rows, stride]`.
+    pub rows: &'a [f32],
+    /// Distance from one query to the next.
+    pub stride: usize,
+}
+
+/// Attends each query to what `attended(row)` gives it. Replaces what is in `out` by `[rows, width]`
+/// and hands the weights of head `watch` to `seen(row, weights)`.
 pub fn attend<A: Attended>(
-    queries: &Tensor,
+    queries: Queries<'_>,
     heads: Heads,
     attended: impl Fn(usize) -> A,
     watch: Option<usize>,
     mut seen: impl FnMut(usize, &[f32]),
-) -> Result<Tensor> {
-    let mut output = vec![0f32; queries.elem_count()];
-    let head_width = heads.width / heads.count;
-    super::with_rows(queries, |queries| {
-        math::vectorized(
-            #[inline(always)]
-            || {
-                let mut weights = Vec::new();
-                let rows =
-                    queries.chunks_exact(heads.width).zip(output.chunks_exact_mut(heads.width));
-                for (row, (query, out)) in rows.enumerate() {
-                    let attended = attended(row);
-                    for head in 0..heads.count {
-                        let part = head * head_width..(head + 1) * head_width;
-                        weights.clear();
-                        weights.extend((0..attended.len()).map(|i| {
-                            math::dot(&query[part.clone()], &attended.key_value(i).0[part.clone()])
-                                * heads.scale
-                        }));
-                        math::softmax(&mut weights);
-                        if watch == Some(head) {
-                            seen(row, &weights);
-                        }
-                        for (i, &weight) in weights.iter().enumerate() {
-                            let value = &attended.key_value(i).1[part.clone()];
-                            math::add_scaled(&mut out[part.clone()], weight, value);
-                        }
+    out: &mut Vec<f32>,
+) {
+    let rows = queries.rows.len() / queries.stride;
+    let part = heads.width / heads.count;
+    out.clear();
+    out.resize(rows * heads.width, 0.0);
+    math::vectorized(
+        #[inline(always)]
+        || {
+            // `[heads, keys]`.
+            let mut weights: Vec<f32> = Vec::new();
+            let queries = queries.rows.chunks_exact(queries.stride);
+            for (row, (query, out)) in queries.zip(out.chunks_exact_mut(heads.width)).enumerate() {
+                let attended = attended(row);
+                let keys = attended.len();
+                weights.resize(keys * heads.count, 0.0);
+                let query = query[..heads.width].chunks_exact(part);
+                for i in 0..keys {
+                    let key = attended.key(i).chunks_exact(part);
+                    for (head, (query, key)) in query.clone().zip(key).enumerate() {
+                        weights[head * keys + i] = math::dot(query, key) * heads.scale;
                     }
                 }
-            },
-        )
-    })?;
-    Ok(Tensor::from_vec(output, queries.shape(), &Device::Cpu)?)
+                for (head, weights) in weights.chunks_exact_mut(keys.max(1)).enumerate() {
+                    math::softmax(weights);
+                    if watch == Some(head) {
+                        seen(row, weights);
+                    }
+                }
+                for i in 0..keys {
+                    let value = attended.value(i).chunks_exact(part);
+                    for (head, (out, value)) in out.chunks_exact_mut(part).zip(value).enumerate() {
+                        math::add_scaled(out, weights[head * keys + i], value);
+                    }
+                }
+            }
+        },
+    );
 }
 
 /// Keys and values of a number of rows, such as the tokens of a batch or the hypotheses of a step.
 #[derive(Debug, Clone)]
 pub struct Memory {
-    /// `[rows, width]`.
-    keys: Vec<f32>,
-    /// `[rows, width]`.
-    values: Vec<f32>,
+    /// `[rows, stride]`, each row ending with a key and a value.
+    rows: Vec<f32>,
+    stride: usize,
     width: usize,
 }
 
 impl Memory {
-    /// From keys and values, both `[rows, width]`.
-    pub fn new(keys: &Tensor, values: &Tensor) -> Result<Self> {
-        let width = keys.dim(D::Minus1)?;
-        let keys = super::with_rows(keys, <[f32]>::to_vec)?;
-        Ok(Memory { keys, values: super::with_rows(values, <[f32]>::to_vec)?, width })
+    /// From rows of which each ends with a key and a value of `width`.
+    pub fn new(rows: Vec<f32>, stride: usize, width: usize) -> Self {
+        Memory { rows, stride, width }
     }
 
     /// Some consecutive rows, such as those of one sentence.
-    pub fn rows(&self, rows: &Range<usize>) -> Consecutive<'_> {
-        let part = rows.start * self.width..rows.end * self.width;
-        Consecutive {
-            keys: &self.keys[part.clone()],
-            values: &self.values[part],
-            width: self.width,
-        }
+    pub fn part(&self, rows: &Range<usize>) -> Consecutive<'_> {
+        let memory = self;
+        Consecutive { memory, first: rows.start, count: rows.len() }
+    }
+
+    /// What else the rows hold, in front: queries of the same tokens.
+    pub fn queries(&self) -> Queries<'_> {
+        Queries { rows: &self.rows, stride: self.stride }
+    }
+
+    #[inline(always)]
+    fn key(&self, row: usize) -> &[f32] {
+        let end = (row + 1) * self.stride - self.width;
+        &self.rows[end - self.width..end]
+    }
+
+    #[inline(always)]
+    fn value(&self, row: usize) -> &[f32] {
+        let end = (row + 1) * self.stride;
+        &self.rows[end - self.width..end]
     }
 }
 
 /// Keys and values that stand in consecutive rows.
 pub struct Consecutive<'a> {
-    keys: &'a [f32],
-    values: &'a [f32],
-    width: usize,
+    memory: &'a Memory,
+    first: usize,
+    count: usize,
 }
 
 impl Attended for Consecutive<'_> {
     #[inline(always)]
     fn len(&self) -> usize {
-        self.keys.len() / self.width
+        self.count
     }
     #[inline(always)]
-    fn key_value(&self, i: usize) -> (&[f32], &[f32]) {
-        let row = i * self.width..(i + 1) * self.width;
-        (&self.keys[row.clone()], &self.values[row])
+    fn key(&self, i: usize) -> &[f32] {
+        self.memory.key(self.first + i)
+    }
+    #[inline(always)]
+    fn value(&self, i: usize) -> &[f32] {
+        self.memory.value(self.first + i)
     }
 }
 
@@ -131,9 +157,11 @@ impl Attended for History<'_> {
         self.steps.len()
     }
     #[inline(always)]
-    fn key_value(&self, i: usize) -> (&[f32], &[f32]) {
-        let step = &self.steps[i];
-        let row = self.path[i] as usize * step.width..(self.path[i] as usize + 1) * step.width;
-        (&step.keys[row.clone()], &step.values[row])
+    fn key(&self, i: usize) -> &[f32] {
+        self.steps[i].key(self.path[i] as usize)
+    }
+    #[inline(always)]
+    fn value(&self, i: usize) -> &[f32] {
+        self.steps[i].value(self.path[i] as usize)
     }
 }

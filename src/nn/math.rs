@@ -30,6 +30,20 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     sum_lanes(lanes) + rest
 }
 
+/// Sum of all values. Call inside [`vectorized`].
+#[inline(always)]
+pub fn sum(x: &[f32]) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let blocks = x.chunks_exact(LANES);
+    let rest: f32 = blocks.remainder().iter().sum();
+    for block in blocks {
+        for lane in 0..LANES {
+            lanes[lane] += block[lane];
+        }
+    }
+    sum_lanes(lanes) + rest
+}
+
 /// `into += factor * x`. Call inside [`vectorized`].
 #[inline(always)]
 pub fn add_scaled(into: &mut [f32], factor: f32, x: &[f32]) {

@@ -8,7 +8,7 @@ use super::{Segment, SegmentKind, Span};
 pub fn segment_lines(text: &str) -> Vec<Segment> {
     let mut segments = Vec::new();
     let mut at = 0;
-    let mut gap = |at: usize, until: usize, segments: &mut Vec<Segment>| {
+    let gap = |at: usize, until: usize, segments: &mut Vec<Segment>| {
         if at < until {
             segments.push(Segment { span: Span::new(at, until), kind: SegmentKind::Gap });
         }

@@ -9,7 +9,6 @@
 //!
 //! This folder holds all the unsafe code of the crate: intrinsics need it.
 
-mod activation;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod output;
@@ -22,7 +21,7 @@ mod tests;
 mod x86;
 
 pub use output::{OutputLayer, RowBest};
-pub use packed::{Epilogue, PackedMatrix};
+pub use packed::PackedMatrix;
 pub use quantized::Quantized;
 
 use std::sync::OnceLock;

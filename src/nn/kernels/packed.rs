@@ -3,23 +3,12 @@
 use rayon::prelude::*;
 
 use super::quantized::{factor_and_scale, lines_of, round};
-use super::{Kernel, LINE, Line, MAX_TILE_ROWS, PANEL, Quantized, Tile, activation};
-use crate::nn::Activation;
+use super::{Kernel, LINE, Line, MAX_TILE_ROWS, PANEL, Quantized, Tile};
+use crate::nn::Epilogue;
 use crate::{Error, Result};
 
 /// Most inputs: with more, a sum of products could leave 32 bits.
 const MAX_INPUTS: usize = 1 << 17;
-
-/// What becomes of the results of a product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Epilogue {
-    /// They are written.
-    Store,
-    /// They are added to what is there.
-    Add,
-    /// The activation is applied to them first.
-    Activate(Activation),
-}
 
 /// A linear layer: weights, quantized for each output, and bias.
 #[derive(Debug, Clone)]
@@ -114,7 +103,7 @@ impl PackedMatrix {
                     #[inline(always)]
                     |p, row, mut y| {
                         if let Epilogue::Activate(activation) = epilogue {
-                            activation::apply(activation, &mut y);
+                            activation.apply(&mut y);
                         }
                         let first = row * self.outputs + p * PANEL;
                         let width = PANEL.min(self.outputs - p * PANEL);

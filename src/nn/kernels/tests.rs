@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::nn::Epilogue;
 use crate::nn::{Activation, math};
 
 fn kernels() -> impl Iterator<Item = Kernel> {

@@ -1,0 +1,44 @@
+//! Normalization of rows.
+
+use candle_core::Tensor;
+
+use super::{math, with_values};
+use crate::Result;
+
+/// Layer normalization (Ba et al. 2016), with PyTorch's epsilon.
+#[derive(Debug, Clone)]
+pub struct LayerNorm {
+    gain: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl LayerNorm {
+    const EPSILON: f32 = 1e-5;
+
+    /// Gain and bias, both `[width]`.
+    pub fn new(gain: &Tensor, bias: &Tensor) -> Result<Self> {
+        Ok(LayerNorm {
+            gain: with_values(gain, <[f32]>::to_vec)?,
+            bias: with_values(bias, <[f32]>::to_vec)?,
+        })
+    }
+
+    /// Normalizes the rows of `x`, `[rows, width]`.
+    pub fn forward(&self, x: &mut [f32]) {
+        let width = self.gain.len();
+        math::vectorized(
+            #[inline(always)]
+            || {
+                for row in x.chunks_exact_mut(width) {
+                    let mean = math::sum(row) / width as f32;
+                    row.iter_mut().for_each(|x| *x -= mean);
+                    let variance = math::dot(row, row) / width as f32;
+                    let factor = 1.0 / (variance + Self::EPSILON).sqrt();
+                    for ((x, gain), bias) in row.iter_mut().zip(&self.gain).zip(&self.bias) {
+                        *x = *x * factor * gain + bias;
+                    }
+                }
+            },
+        );
+    }
+}
