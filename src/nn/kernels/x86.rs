@@ -81,6 +81,7 @@ unsafe fn avx512_vnni_rows<const R: usize>(
     const REGISTERS: usize = 4;
     let stride = rows.len() / R;
     let groups = panel.len() / REGISTERS;
+    let fetched = next.len().div_ceil(groups);
     // SAFETY: `start` and each of the `R` sums are four registers of 16 numbers; the loop reads
     // `groups` times four inputs of each row and four lines of the panel, which is all of both;
     // prefetching touches no memory that could be missing.
@@ -92,10 +93,10 @@ unsafe fn avx512_vnni_rows<const R: usize>(
             }
         }
         let x = rows.as_ptr();
-        let ahead = next.as_ptr();
         for group in 0..groups {
-            if group < next.len() {
-                _mm_prefetch::<_MM_HINT_T0>(ahead.add(group).cast());
+            for line in 0..fetched {
+                let line = next.as_ptr().wrapping_add(group * fetched + line);
+                _mm_prefetch::<_MM_HINT_T0>(line.cast());
             }
             let mut w = [_mm512_setzero_si512(); REGISTERS];
             for (c, w) in w.iter_mut().enumerate() {
