@@ -8,7 +8,9 @@
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use tarjim::nn::Activation;
-use tarjim::nn::kernels::{Epilogue, Kernel, OutputLayer, PackedMatrix, Quantized};
+use tarjim::nn::kernels::{
+    Epilogue, FloatMatrix, Kernel, Matrix, OutputLayer, PackedMatrix, Quantized,
+};
 
 fn main() {
     println!("kernel: {}", Kernel::select().unwrap().name());
@@ -83,12 +85,31 @@ fn products_of_a_token(bencher: Bencher) {
 #[divan::bench(args = ROWS, min_time = 0.1, max_time = 0.5)]
 fn search_512x62834(bencher: Bencher, rows: usize) {
     let kernel = Kernel::select().unwrap();
-    let layer = OutputLayer::new(kernel, &noise(512 * VOCABULARY), None, 512).unwrap();
+    let layer: OutputLayer = OutputLayer::new(kernel, &noise(512 * VOCABULARY), None, 512).unwrap();
     let x = activations(kernel, rows, 512);
     let (banned, mut found) = (vec![vec![0]; rows], Vec::new());
     bencher
         .counter(ItemsCount::new(2 * rows * 512 * VOCABULARY))
         .bench_local(|| layer.search(&x, 8, &banned, &mut found));
+}
+
+#[divan::bench(args = ROWS, min_time = 0.1, max_time = 0.3)]
+fn float_512x2048(bencher: Bencher, rows: usize) {
+    float_product(bencher, rows, 512, 2048);
+}
+
+#[divan::bench(args = ROWS, min_time = 0.1, max_time = 0.3)]
+fn float_2048x512(bencher: Bencher, rows: usize) {
+    float_product(bencher, rows, 2048, 512);
+}
+
+fn float_product(bencher: Bencher, rows: usize, inputs: usize, outputs: usize) {
+    let kernel = Kernel::select().unwrap();
+    let matrix = FloatMatrix::new(kernel, &noise(inputs * outputs), None, inputs).unwrap();
+    let (x, mut y) = (noise(rows * inputs), vec![0.0; rows * outputs]);
+    bencher
+        .counter(ItemsCount::new(2 * rows * inputs * outputs))
+        .bench_local(|| matrix.matmul(&x, Epilogue::Store, &mut y));
 }
 
 #[divan::bench(args = ROWS, min_time = 0.1, max_time = 0.3)]

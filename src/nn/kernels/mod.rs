@@ -1,4 +1,4 @@
-//! Matrix products of 8-bit integers.
+//! Matrix products of 8-bit integers, and of float32.
 //!
 //! Weights are quantized once, symmetrically for each output ([`PackedMatrix`]); activations as
 //! they come, symmetrically for each row ([`Quantized`]). The products are summed in 32-bit
@@ -10,6 +10,8 @@
 //! This folder holds all the unsafe code of the crate: intrinsics need it.
 
 mod activation;
+mod float;
+mod matrix;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod output;
@@ -20,9 +22,13 @@ mod quantized;
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+#[cfg(target_arch = "x86_64")]
+mod x86_float;
 
+pub use float::FloatMatrix;
+pub use matrix::{Epilogue, Matrix};
 pub use output::{OutputLayer, RowBest};
-pub use packed::{Epilogue, PackedMatrix};
+pub use packed::PackedMatrix;
 pub use quantized::Quantized;
 
 use std::sync::OnceLock;

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use super::{Kernel, Line, PANEL};
 
 pub(super) fn is_available(kernel: Kernel) -> bool {
-    let avx2 = is_x86_feature_detected!("avx2");
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
     match kernel {
         Kernel::Avx512Vnni => {
             avx2 && is_x86_feature_detected!("avx512f")
