@@ -3,7 +3,7 @@
 //!
 //! `TARJIM_KERNEL` forces a kernel.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -68,16 +68,16 @@ fn product_2048x512(bencher: Bencher, rows: usize) {
     product(bencher, rows, 2048, 512, Epilogue::Store);
 }
 
-/// Of one token, as many weights of the layers as a step of opus-mt-ar-en reads, from memory.
-#[divan::bench(min_time = 0.1, max_time = 0.5)]
-fn products_of_a_token(bencher: Bencher) {
+/// As many weights as the decoder layers of opus-mt-ar-en have, so that they come from memory.
+#[divan::bench(args = ROWS, min_time = 0.1, max_time = 0.5)]
+fn decoder_step(bencher: Bencher, rows: usize) {
     let kernel = Kernel::select().unwrap();
     let weights = noise(512 * 2048);
     let layers: Vec<PackedMatrix> =
         (0..21).map(|_| PackedMatrix::new(kernel, &weights, None, 512).unwrap()).collect();
-    let x = activations(kernel, 1, 512);
-    let mut y = vec![0.0; 2048];
-    bencher.counter(ItemsCount::new(2 * layers.len() * weights.len())).bench_local(|| {
+    let x = activations(kernel, rows, 512);
+    let mut y = vec![0.0; rows * 2048];
+    bencher.counter(ItemsCount::new(2 * rows * layers.len() * weights.len())).bench_local(|| {
         layers.iter().for_each(|layer| layer.matmul(&x, Epilogue::Store, &mut y));
     });
 }

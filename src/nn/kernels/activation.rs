@@ -43,6 +43,8 @@ fn normal_cdf(x: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use candle_core::{Device, Tensor};
 

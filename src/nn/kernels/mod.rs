@@ -60,6 +60,9 @@ const LINE: usize = size_of::<Line>();
 struct Tile([[i32; PANEL]; MAX_TILE_ROWS]);
 
 /// The instructions that the products are computed with.
+///
+/// The layout of weights is also that of AMX's tiles, 16 groups by 16 outputs each, four to a
+/// panel: such a kernel would be one more arm of [`Kernel::tile`], of up to 32 rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kernel {
     /// `vpdpbusd` on 512 bits.
@@ -163,10 +166,10 @@ impl Kernel {
             Kernel::Avx512Vnni => unsafe { x86::avx512_vnni(rows, panel, start, sums, next) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Kernel::AvxVnni => unsafe { x86::avx_vnni(rows, panel, start, sums) },
+            Kernel::AvxVnni => unsafe { x86::avx_vnni(rows, panel, start, sums, next) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => unsafe { x86::avx2(rows, panel, start, sums) },
+            Kernel::Avx2 => unsafe { x86::avx2(rows, panel, start, sums, next) },
             // SAFETY: as above.
             #[cfg(target_arch = "aarch64")]
             Kernel::NeonDot => unsafe { neon::dot(rows, panel, sums) },
