@@ -4,8 +4,9 @@
 //! they come, symmetrically for each row ([`Quantized`]). The products are summed in 32-bit
 //! integers, exactly, and only then scaled to float32, in code that all [`Kernel`]s share: every
 //! kernel gives the same bits as the portable one, and a row the same bits in any batch.
+//! [`FloatMatrix`] has the same interface without quantization; there only the latter holds.
 //!
-//! A kernel is one function, [`Kernel::tile`]: some rows times one panel of [`PANEL`] outputs.
+//! A kernel is one function, `Kernel::tile`: some rows times one panel of [`PANEL`] outputs.
 //!
 //! This folder holds all the unsafe code of the crate: intrinsics need it.
 
@@ -62,7 +63,7 @@ struct Tile([[i32; PANEL]; MAX_TILE_ROWS]);
 /// The instructions that the products are computed with.
 ///
 /// The layout of weights is also that of AMX's tiles, 16 groups by 16 outputs each, four to a
-/// panel: such a kernel would be one more arm of [`Kernel::tile`], of up to 32 rows.
+/// panel: such a kernel would be one more arm of `Kernel::tile`, of up to 32 rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kernel {
     /// `vpdpbusd` on 512 bits.
@@ -160,8 +161,8 @@ impl Kernel {
         assert_eq!(panel.len() * sums.len(), rows.len() * 64);
         assert!((1..=self.tile_rows()).contains(&sums.len()));
         match self {
-            // SAFETY: a matrix only holds available kernels (PackedMatrix::new); the lengths were
-            // checked above.
+            // SAFETY: matrices only hold available kernels (matrix::check); the lengths were checked
+            // above.
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512Vnni => unsafe { x86::avx512_vnni(rows, panel, start, sums, next) },
             // SAFETY: as above.
@@ -182,7 +183,7 @@ impl Kernel {
     #[inline(always)]
     fn run<R>(self, body: impl FnOnce() -> R) -> R {
         match self {
-            // SAFETY: a matrix only holds available kernels (PackedMatrix::new).
+            // SAFETY: only available kernels get past matrix::check and Quantized::new.
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512Vnni => unsafe { x86::run_avx512(body) },
             // SAFETY: as above.
