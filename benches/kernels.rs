@@ -3,12 +3,12 @@
 //!
 //! `TARJIM_KERNEL` forces a kernel.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use tarjim::nn::Activation;
-use tarjim::nn::kernels::{Kernel, OutputLayer, PackedMatrix, Quantized};
+use tarjim::nn::kernels::{FloatMatrix, Kernel, Matrix, OutputLayer, PackedMatrix, Quantized};
+use tarjim::nn::{Activation, Epilogue};
 
 fn main() {
     println!("kernel: {}", Kernel::select().unwrap().name());
@@ -66,16 +66,16 @@ fn product_2048x512(bencher: Bencher, rows: usize) {
     product(bencher, rows, 2048, 512, Epilogue::Store);
 }
 
-/// Of one token, as many weights of the layers as a step of opus-mt-ar-en reads, from memory.
-#[divan::bench(min_time = 0.1, max_time = 0.5)]
-fn products_of_a_token(bencher: Bencher) {
+/// As many weights as the decoder layers of opus-mt-ar-en have, so that they come from memory.
+#[divan::bench(args = ROWS, min_time = 0.1, max_time = 0.5)]
+fn decoder_step(bencher: Bencher, rows: usize) {
     let kernel = Kernel::select().unwrap();
     let weights = noise(512 * 2048);
     let layers: Vec<PackedMatrix> =
         (0..21).map(|_| PackedMatrix::new(kernel, &weights, None, 512).unwrap()).collect();
-    let x = activations(kernel, 1, 512);
-    let mut y = vec![0.0; 2048];
-    bencher.counter(ItemsCount::new(2 * layers.len() * weights.len())).bench_local(|| {
+    let x = activations(kernel, rows, 512);
+    let mut y = vec![0.0; rows * 2048];
+    bencher.counter(ItemsCount::new(2 * rows * layers.len() * weights.len())).bench_local(|| {
         layers.iter().for_each(|layer| layer.matmul(&x, Epilogue::Store, &mut y));
     });
 }
@@ -83,12 +83,31 @@ fn products_of_a_token(bencher: Bencher) {
 #[divan::bench(args = ROWS, min_time = 0.1, max_time = 0.5)]
 fn search_512x62834(bencher: Bencher, rows: usize) {
     let kernel = Kernel::select().unwrap();
-    let layer = OutputLayer::new(kernel, &noise(512 * VOCABULARY), None, 512).unwrap();
+    let layer: OutputLayer = OutputLayer::new(kernel, &noise(512 * VOCABULARY), None, 512).unwrap();
     let x = activations(kernel, rows, 512);
     let (banned, mut found) = (vec![vec![0]; rows], Vec::new());
     bencher
         .counter(ItemsCount::new(2 * rows * 512 * VOCABULARY))
         .bench_local(|| layer.search(&x, 8, &banned, &mut found));
+}
+
+#[divan::bench(args = ROWS, min_time = 0.1, max_time = 0.3)]
+fn float_512x2048(bencher: Bencher, rows: usize) {
+    float_product(bencher, rows, 512, 2048);
+}
+
+#[divan::bench(args = ROWS, min_time = 0.1, max_time = 0.3)]
+fn float_2048x512(bencher: Bencher, rows: usize) {
+    float_product(bencher, rows, 2048, 512);
+}
+
+fn float_product(bencher: Bencher, rows: usize, inputs: usize, outputs: usize) {
+    let kernel = Kernel::select().unwrap();
+    let matrix = FloatMatrix::new(kernel, &noise(inputs * outputs), None, inputs).unwrap();
+    let (x, mut y) = (noise(rows * inputs), vec![0.0; rows * outputs]);
+    bencher
+        .counter(ItemsCount::new(2 * rows * inputs * outputs))
+        .bench_local(|| matrix.matmul(&x, Epilogue::Store, &mut y));
 }
 
 #[divan::bench(args = ROWS, min_time = 0.1, max_time = 0.3)]

@@ -42,7 +42,7 @@ fn sigmoid(x: f32) -> f32 {
 /// `(1 + tanh u) / 2` is `sigmoid(2u)`: this is `2u`.
 #[inline(always)]
 fn tanh_argument(x: f32) -> f32 {
-    const SQRT_8_OVER_PI: f32 = 1.595_769_1;
+    const SQRT_8_OVER_PI: f32 = 1.595_769;
     SQRT_8_OVER_PI * (x + 0.044_715 * x * x * x)
 }
 

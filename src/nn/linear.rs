@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 
-use super::kernels::{Kernel, PackedMatrix, Quantized};
+use super::kernels::{Kernel, Matrix, PackedMatrix, Quantized};
 use super::{Activation, Compute, math, with_values};
 use crate::Result;
 

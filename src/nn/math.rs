@@ -77,7 +77,8 @@ pub fn exp(x: f32) -> f32 {
     let clamped = if x > LOWEST { x } else { LOWEST };
     // Rounds to the nearest integer by adding and taking away 1.5 * 2^23.
     const MAGIC: f32 = 12_582_912.0;
-    let n = (clamped * std::f32::consts::LOG2_E + MAGIC) - MAGIC;
+    let shifted = clamped * std::f32::consts::LOG2_E + MAGIC;
+    let n = shifted - MAGIC;
     // ln 2 in two parts, so that the reduction is exact.
     let r = (clamped - n * 0.693_359_4) - n * -2.121_944_4e-4;
     let mut p = 1.987_569_1e-4;
@@ -85,7 +86,8 @@ pub fn exp(x: f32) -> f32 {
         p = p * r + c;
     }
     let p = p * r * r + r + 1.0;
-    let scale = f32::from_bits((((n as i32) + 127) << 23) as u32);
+    // 2^n: the last bits of the shifted number are n, which the exponent takes with 127 added.
+    let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
     if x > LOWEST { p * scale } else { 0.0 }
 }
 

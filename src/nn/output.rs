@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::kernels::{Kernel, OutputLayer, Quantized, RowBest};
+use super::kernels::{Kernel, Matrix, OutputLayer, Quantized, RowBest};
 use super::{Compute, Epilogue, Linear, Workspace, math, with_values};
 use crate::Result;
 

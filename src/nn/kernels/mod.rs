@@ -1,14 +1,17 @@
-//! Matrix products of 8-bit integers.
+//! Matrix products of 8-bit integers, and of float32.
 //!
 //! Weights are quantized once, symmetrically for each output ([`PackedMatrix`]); activations as
 //! they come, symmetrically for each row ([`Quantized`]). The products are summed in 32-bit
 //! integers, exactly, and only then scaled to float32, in code that all [`Kernel`]s share: every
 //! kernel gives the same bits as the portable one, and a row the same bits in any batch.
+//! [`FloatMatrix`] has the same interface without quantization; there only the latter holds.
 //!
-//! A kernel is one function, [`Kernel::tile`]: some rows times one panel of [`PANEL`] outputs.
+//! A kernel is one function, `Kernel::tile`: some rows times one panel of [`PANEL`] outputs.
 //!
 //! This folder holds all the unsafe code of the crate: intrinsics need it.
 
+mod float;
+mod matrix;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod output;
@@ -19,7 +22,11 @@ mod quantized;
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+#[cfg(target_arch = "x86_64")]
+mod x86_float;
 
+pub use float::FloatMatrix;
+pub use matrix::Matrix;
 pub use output::{OutputLayer, RowBest};
 pub use packed::PackedMatrix;
 pub use quantized::Quantized;
@@ -53,6 +60,9 @@ const LINE: usize = size_of::<Line>();
 struct Tile([[i32; PANEL]; MAX_TILE_ROWS]);
 
 /// The instructions that the products are computed with.
+///
+/// The layout of weights is also that of AMX's tiles, 16 groups by 16 outputs each, four to a
+/// panel: such a kernel would be one more arm of `Kernel::tile`, of up to 32 rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kernel {
     /// `vpdpbusd` on 512 bits.
@@ -150,16 +160,16 @@ impl Kernel {
         assert_eq!(panel.len() * sums.len(), rows.len() * 64);
         assert!((1..=self.tile_rows()).contains(&sums.len()));
         match self {
-            // SAFETY: a matrix only holds available kernels (PackedMatrix::new); the lengths were
-            // checked above.
+            // SAFETY: matrices only hold available kernels (matrix::check); the lengths were checked
+            // above.
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512Vnni => unsafe { x86::avx512_vnni(rows, panel, start, sums, next) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Kernel::AvxVnni => unsafe { x86::avx_vnni(rows, panel, start, sums) },
+            Kernel::AvxVnni => unsafe { x86::avx_vnni(rows, panel, start, sums, next) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => unsafe { x86::avx2(rows, panel, start, sums) },
+            Kernel::Avx2 => unsafe { x86::avx2(rows, panel, start, sums, next) },
             // SAFETY: as above.
             #[cfg(target_arch = "aarch64")]
             Kernel::NeonDot => unsafe { neon::dot(rows, panel, sums) },
@@ -172,7 +182,7 @@ impl Kernel {
     #[inline(always)]
     fn run<R>(self, body: impl FnOnce() -> R) -> R {
         match self {
-            // SAFETY: a matrix only holds available kernels (PackedMatrix::new).
+            // SAFETY: only available kernels get past matrix::check and Quantized::new.
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512Vnni => unsafe { x86::run_avx512(body) },
             // SAFETY: as above.

@@ -1,7 +1,7 @@
 //! The output layer of a decoder: of a vocabulary's logits only the best are wanted, and the sum of
 //! all their exponentials, so none is ever written to memory.
 
-use super::{Kernel, PANEL, PackedMatrix, Quantized};
+use super::{Kernel, Matrix, PANEL, PackedMatrix};
 use crate::Result;
 use crate::nn::math::{self, exp};
 
@@ -10,8 +10,8 @@ const LANES: usize = 16;
 
 /// A linear layer to the tokens of a vocabulary.
 #[derive(Debug, Clone)]
-pub struct OutputLayer {
-    matrix: PackedMatrix,
+pub struct OutputLayer<M = PackedMatrix> {
+    matrix: M,
 }
 
 /// What is wanted of a row's logits.
@@ -27,7 +27,7 @@ pub struct RowBest {
     gate: f32,
 }
 
-impl OutputLayer {
+impl<M: Matrix> OutputLayer<M> {
     /// From weights as PyTorch stores them, `[vocabulary, inputs]`, and a bias, `[vocabulary]`.
     pub fn new(
         kernel: Kernel,
@@ -35,12 +35,12 @@ impl OutputLayer {
         bias: Option<&[f32]>,
         inputs: usize,
     ) -> Result<Self> {
-        let matrix = PackedMatrix::padded(kernel, weights, bias, inputs, f32::NEG_INFINITY)?;
+        let matrix = M::padded(kernel, weights, bias, inputs, f32::NEG_INFINITY)?;
         Ok(OutputLayer { matrix })
     }
 
     /// The weights.
-    pub fn matrix(&self) -> &PackedMatrix {
+    pub fn matrix(&self) -> &M {
         &self.matrix
     }
 
@@ -48,16 +48,17 @@ impl OutputLayer {
     /// of the sum over the whole vocabulary. `rows` holds the results; its memory is used again.
     ///
     /// A row's results are the same in any batch. One that holds NaN has no best.
-    pub fn search(&self, x: &Quantized, k: usize, banned: &[Vec<u32>], rows: &mut Vec<RowBest>) {
-        assert_eq!(banned.len(), x.rows());
-        rows.resize_with(x.rows(), RowBest::default);
+    pub fn search(&self, x: &M::Rows, k: usize, banned: &[Vec<u32>], rows: &mut Vec<RowBest>) {
+        let count = self.matrix.rows(x);
+        assert_eq!(banned.len(), count);
+        rows.resize_with(count, RowBest::default);
         rows.iter_mut().for_each(RowBest::clear);
         self.matrix.kernel().run(
             #[inline(always)]
             || {
                 self.matrix.for_each_panel(
                     x,
-                    0..x.rows(),
+                    0..count,
                     #[inline(always)]
                     |p, row, logits| {
                         let best = &mut rows[row];
@@ -72,12 +73,12 @@ impl OutputLayer {
     }
 
     /// The logit of a token, as [`Self::search`] has it.
-    pub fn logit(&self, x: &Quantized, row: usize, id: u32) -> f32 {
+    pub fn logit(&self, x: &M::Rows, row: usize, id: u32) -> f32 {
         self.matrix.one(x, row, id as usize)
     }
 
     /// All logits of a row, as [`Self::search`] has them.
-    pub fn logits(&self, x: &Quantized, row: usize) -> Vec<f32> {
+    pub fn logits(&self, x: &M::Rows, row: usize) -> Vec<f32> {
         let mut logits = vec![0.0; self.matrix.outputs()];
         self.matrix.for_each_panel(x, row..row + 1, |p, _, panel| {
             let out = &mut logits[p * PANEL..];
@@ -88,7 +89,7 @@ impl OutputLayer {
     }
 
     /// `ln Σ e^logit` of all tokens of a row but these.
-    pub fn log_sum_besides(&self, x: &Quantized, row: usize, ids: &[u32]) -> f32 {
+    pub fn log_sum_besides(&self, x: &M::Rows, row: usize, ids: &[u32]) -> f32 {
         math::log_sum_exp_besides(&self.logits(x, row), ids)
     }
 }

@@ -25,7 +25,11 @@ impl Quantized {
     ///
     /// A row with a value that is not finite makes every result NaN.
     pub fn quantize(&mut self, x: &[f32], inputs: usize) {
-        assert!(inputs > 0 && x.len() % inputs == 0, "{} values in rows of {inputs}", x.len());
+        assert!(
+            inputs > 0 && x.len().is_multiple_of(inputs),
+            "{} values in rows of {inputs}",
+            x.len()
+        );
         let stride = lines_of(inputs);
         self.inputs = inputs;
         self.scales.resize(x.len() / inputs, 0.0);

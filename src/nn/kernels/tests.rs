@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used)]
+
 use proptest::prelude::*;
 
 use super::*;
@@ -47,7 +49,7 @@ fn bits(x: &[f32]) -> Vec<u32> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn integer_sums_are_exact(
@@ -113,7 +115,8 @@ proptest! {
         let banned = vec![banned; rows];
         let mut first: Option<Vec<u32>> = None;
         for kernel in kernels() {
-            let layer = OutputLayer::new(kernel, &w, Some(&bias), inputs).unwrap();
+            let layer: OutputLayer =
+                OutputLayer::new(kernel, &w, Some(&bias), inputs).unwrap();
             let x = quantized(kernel, &x, inputs);
             let mut found = Vec::new();
             layer.search(&x, k, &banned, &mut found);
@@ -211,4 +214,41 @@ fn a_kernel_is_forced_by_name() {
     let error = Kernel::named("sse").unwrap_err();
     assert!(error.contains("sse") && error.contains("portable"), "{error}");
     assert!(Kernel::fastest().is_available());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn float_products_are_those_of_double_precision_and_of_single_rows(
+        rows in 1usize..=70, inputs in 1usize..150, outputs in 1usize..150, seed in 0..u64::MAX - 1,
+    ) {
+        let (x, w) = (reals(seed, rows, inputs), reals(!seed, outputs, inputs));
+        let bias = reals(seed / 2, 1, outputs);
+        for kernel in kernels() {
+            let matrix = FloatMatrix::new(kernel, &w, Some(&bias), inputs).unwrap();
+            let mut y = vec![f32::NAN; rows * outputs];
+            matrix.matmul(&x, Epilogue::Store, &mut y);
+            let layer: OutputLayer<FloatMatrix> =
+                OutputLayer::new(kernel, &w, Some(&bias), inputs).unwrap();
+            let mut found = Vec::new();
+            layer.search(&x, 5, &vec![vec![0]; rows], &mut found);
+            for (r, row) in x.chunks_exact(inputs).enumerate() {
+                let y = &y[r * outputs..][..outputs];
+                let mut single = vec![0.0; outputs];
+                matrix.matmul(row, Epilogue::Store, &mut single);
+                prop_assert_eq!(bits(y), bits(&single), "{:?}", kernel);
+                prop_assert_eq!(&found[r].best, &math::top_k(y, 5, &[0]));
+                prop_assert_eq!(layer.logit(&x, r, 0), y[0], "{:?}", kernel);
+                for ((w, &y), &bias) in w.chunks_exact(inputs).zip(y).zip(&bias) {
+                    let (mut exact, mut size) = (f64::from(bias), f64::from(bias.abs()));
+                    for (&x, &w) in row.iter().zip(w) {
+                        exact += f64::from(x) * f64::from(w);
+                        size += (f64::from(x) * f64::from(w)).abs();
+                    }
+                    prop_assert!((f64::from(y) - exact).abs() <= 1e-5 * size, "{kernel:?}");
+                }
+            }
+        }
+    }
 }

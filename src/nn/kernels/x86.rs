@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use super::{Kernel, Line, PANEL};
 
 pub(super) fn is_available(kernel: Kernel) -> bool {
-    let avx2 = is_x86_feature_detected!("avx2");
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
     match kernel {
         Kernel::Avx512Vnni => {
             avx2 && is_x86_feature_detected!("avx512f")
@@ -30,18 +30,30 @@ pub(super) fn run_avx2<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
-/// Calls a kernel for as many rows as there are sums.
+/// Calls a kernel for as many rows as there are sums; each number of rows goes with a number of lines
+/// of the panel that are worked on side by side.
 macro_rules! for_rows {
-    ($kernel:ident, $sums:expr, $arguments:tt, [$($rows:literal)*]) => {
+    ($kernel:ident, $sums:expr, $arguments:tt, [$($rows:literal x $lines:literal),*]) => {
         match $sums.len() {
-            $($rows => for_rows!(@call $kernel, $rows, $arguments),)*
+            $($rows => for_rows!(@call $kernel, $rows, $lines, $arguments),)*
             _ => {}
         }
     };
-    (@call $kernel:ident, $rows:literal, ($($argument:expr),*)) => {
+    (@call $kernel:ident, $rows:literal, $lines:literal, ($($argument:expr),*)) => {
         // SAFETY: the caller's features are the callee's; the rows are as many as there are sums.
-        unsafe { $kernel::<$rows>($($argument),*) }
+        unsafe { $kernel::<$rows, $lines>($($argument),*) }
     };
+}
+
+/// Fetches a share of `next` from memory, in the given one of so many steps.
+#[inline(always)]
+fn fetch(next: &[Line], step: usize, steps: usize) {
+    let lines = next.len().div_ceil(steps);
+    for line in 0..lines {
+        let line = next.as_ptr().wrapping_add(step * lines + line);
+        // SAFETY: a hint, of which no address is wrong.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
+    }
 }
 
 /// Four inputs of a row, as they stand.
@@ -65,41 +77,37 @@ pub(super) unsafe fn avx512_vnni(
     sums: &mut [[i32; PANEL]],
     next: &[Line],
 ) {
-    for_rows!(avx512_vnni_rows, sums, (rows, panel, start, sums, next), [1 2 3 4 5 6]);
+    for_rows!(avx512_vnni_rows, sums, (rows, panel, start, sums, next), [1 x 4, 2 x 4, 3 x 4, 4 x 4, 5 x 4, 6 x 4]);
 }
 
 /// # Safety
 /// As [`avx512_vnni`], of `R` rows.
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn avx512_vnni_rows<const R: usize>(
+unsafe fn avx512_vnni_rows<const R: usize, const LINES: usize>(
     rows: &[Line],
     panel: &[Line],
     start: &[i32; PANEL],
     sums: &mut [[i32; PANEL]],
     next: &[Line],
 ) {
-    const REGISTERS: usize = 4;
     let stride = rows.len() / R;
-    let groups = panel.len() / REGISTERS;
+    let groups = panel.len() / 4;
     // SAFETY: `start` and each of the `R` sums are four registers of 16 numbers; the loop reads
     // `groups` times four inputs of each row and four lines of the panel, which is all of both;
     // prefetching touches no memory that could be missing.
     unsafe {
-        let mut acc = [[_mm512_setzero_si512(); REGISTERS]; R];
+        let mut acc = [[_mm512_setzero_si512(); LINES]; R];
         for row in acc.iter_mut() {
             for (c, register) in row.iter_mut().enumerate() {
                 *register = _mm512_loadu_si512(start.as_ptr().add(16 * c).cast());
             }
         }
         let x = rows.as_ptr();
-        let ahead = next.as_ptr();
         for group in 0..groups {
-            if group < next.len() {
-                _mm_prefetch::<_MM_HINT_T0>(ahead.add(group).cast());
-            }
-            let mut w = [_mm512_setzero_si512(); REGISTERS];
+            fetch(next, group, groups);
+            let mut w = [_mm512_setzero_si512(); LINES];
             for (c, w) in w.iter_mut().enumerate() {
-                *w = _mm512_load_si512(panel.as_ptr().add(REGISTERS * group + c).cast());
+                *w = _mm512_load_si512(panel.as_ptr().add(LINES * group + c).cast());
             }
             for (r, row) in acc.iter_mut().enumerate() {
                 let x = _mm512_set1_epi32(inputs(x.add(r * stride), group));
@@ -117,10 +125,10 @@ unsafe fn avx512_vnni_rows<const R: usize>(
 }
 
 /// Defines a kernel of 256 bits: its name, that for a given number of rows, its features, the numbers
-/// of rows there are, and the sums after four more inputs.
+/// of rows there are, what the sums start from, and the sums after four more inputs.
 macro_rules! kernel_256 {
     (
-        $name:ident, $name_rows:ident, $features:literal, [$($rows:literal)*], $first:expr,
+        $name:ident, $name_rows:ident, $features:literal, $rows:tt, $first:expr,
         |$sum:ident, $x:ident, $w:ident| $step:expr
     ) => {
         /// # Safety
@@ -131,44 +139,62 @@ macro_rules! kernel_256 {
             panel: &[Line],
             start: &[i32; PANEL],
             sums: &mut [[i32; PANEL]],
+            next: &[Line],
         ) {
-            for_rows!($name_rows, sums, (rows, panel, start, sums), [$($rows)*]);
+            for_rows!($name_rows, sums, (rows, panel, start, sums, next), $rows);
         }
 
         /// # Safety
-        /// As without `_rows`, of `R` rows.
+        /// As without `_rows`, of `R` rows; `LINES` divides four.
         #[target_feature(enable = $features)]
-        unsafe fn $name_rows<const R: usize>(
+        unsafe fn $name_rows<const R: usize, const LINES: usize>(
             rows: &[Line],
             panel: &[Line],
             start: &[i32; PANEL],
             sums: &mut [[i32; PANEL]],
+            next: &[Line],
         ) {
             let stride = rows.len() / R;
             let groups = panel.len() / 4;
             // Each line of a group holds the weights of 16 outputs, two registers of eight.
-            for column in 0..4 {
-                // SAFETY: of `start` and each of the `R` sums these are 16 of 64 numbers; the loop
-                // reads `groups` times four inputs of each row and one of four lines of the panel,
-                // which is all of the rows and within the panel.
+            for pass in 0..4 / LINES {
+                let column = pass * LINES;
+                // SAFETY: of `start` and each of the `R` sums these are 16 · `LINES` of 64 numbers;
+                // the loop reads `groups` times four inputs of each row and `LINES` of four lines
+                // of the panel, which is all of the rows and within the panel.
                 unsafe {
                     let start = start.as_ptr().add(16 * column);
-                    let first = |half: usize| -> __m256i { $first(start.add(8 * half).cast()) };
-                    let mut acc = [[first(0), first(1)]; R];
+                    let mut acc = [[[_mm256_setzero_si256(); 2]; LINES]; R];
+                    for row in acc.iter_mut() {
+                        for (c, pair) in row.iter_mut().enumerate() {
+                            let start: *const __m256i = start.add(16 * c).cast();
+                            *pair = [$first(start), $first(start.add(1))];
+                        }
+                    }
                     for group in 0..groups {
-                        let line: *const __m256i = panel.as_ptr().add(4 * group + column).cast();
-                        let w = [_mm256_load_si256(line), _mm256_load_si256(line.add(1))];
+                        fetch(next, pass * groups + group, groups * (4 / LINES));
+                        let mut w = [[_mm256_setzero_si256(); 2]; LINES];
+                        for (c, pair) in w.iter_mut().enumerate() {
+                            let line = panel.as_ptr().add(4 * group + column + c);
+                            let line: *const __m256i = line.cast();
+                            *pair = [_mm256_load_si256(line), _mm256_load_si256(line.add(1))];
+                        }
                         for (r, row) in acc.iter_mut().enumerate() {
-                            let $x = _mm256_set1_epi32(inputs(rows.as_ptr().add(r * stride), group));
-                            for ($sum, $w) in row.iter_mut().zip(w) {
-                                *$sum = $step;
+                            let $x = inputs(rows.as_ptr().add(r * stride), group);
+                            let $x = _mm256_set1_epi32($x);
+                            for (pair, w) in row.iter_mut().zip(w) {
+                                for ($sum, $w) in pair.iter_mut().zip(w) {
+                                    *$sum = $step;
+                                }
                             }
                         }
                     }
                     for (sums, row) in sums.iter_mut().zip(acc) {
                         let to: *mut __m256i = sums.as_mut_ptr().add(16 * column).cast();
-                        _mm256_storeu_si256(to, row[0]);
-                        _mm256_storeu_si256(to.add(1), row[1]);
+                        for (c, pair) in row.into_iter().enumerate() {
+                            _mm256_storeu_si256(to.add(2 * c), pair[0]);
+                            _mm256_storeu_si256(to.add(2 * c + 1), pair[1]);
+                        }
                     }
                 }
             }
@@ -180,7 +206,7 @@ kernel_256!(
     avx_vnni,
     avx_vnni_rows,
     "avx2,avxvnni",
-    [1 2 3 4 5 6],
+    [1 x 4, 2 x 2, 3 x 1, 4 x 1, 5 x 1, 6 x 1],
     |start| _mm256_loadu_si256(start),
     |sum, x, w| _mm256_dpbusd_avx_epi32(*sum, x, w)
 );
@@ -192,7 +218,7 @@ kernel_256!(
     avx2,
     avx2_rows,
     "avx2",
-    [1 2 3 4],
+    [1 x 4, 2 x 2, 3 x 1, 4 x 1],
     |_: *const __m256i| _mm256_setzero_si256(),
     |sum, x, w| {
         let x = _mm256_xor_si256(x, _mm256_set1_epi8(-128));
