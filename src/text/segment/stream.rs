@@ -37,26 +37,21 @@ fn exact_cut(text: &str) -> Option<usize> {
                 text[quotes.unclosed[nth]..end].chars().nth(LONGEST + 1).is_none()
             })
         };
-        let closing = complete[block..]
-            .iter()
-            .rev()
-            .map(|&(line, _)| line)
-            .find(|&line| row(text, line, &quotes).closes() && !waits(line.end));
-        if let Some(line) = closing {
-            return Some(content_end(text, line));
+        let closes = |line: &Span| row(text, *line, &quotes).closes() && !waits(line.end);
+        let mut closing = complete[block..].iter().rev().map(|&(line, _)| line).filter(closes);
+        if let Some(cut) = closing.find_map(|line| content_end(text, line)) {
+            return Some(cut);
         }
     }
-    // No line closes: the end of the last line ahead of the last blank one.
+    // No line closes: the end of the last line with content ahead of the last blank one.
     let blanks = &complete[..block];
-    match blanks.iter().rev().find(|line| !blank(line)) {
-        Some(&(line, _)) => Some(content_end(text, line)),
-        None => blanks.last().map(|&(_, end)| end),
-    }
+    let content = blanks.iter().rev().find_map(|&(line, _)| content_end(text, line));
+    content.or_else(|| blanks.last().map(|&(_, end)| end))
 }
 
 /// Where the last segment of `line` that is no gap ends. The gap after it stays whole.
-fn content_end(text: &str, line: Span) -> usize {
-    line.start + last_solid(&segment(line.of(text))).map_or(line.len(), |last| last.span.end)
+fn content_end(text: &str, line: Span) -> Option<usize> {
+    last_solid(&segment(line.of(text))).map(|last| line.start + last.span.end)
 }
 
 fn last_solid(segments: &[Segment]) -> Option<&Segment> {
@@ -94,6 +89,8 @@ mod tests {
             "أولى.‖\n«ثانية.\nثالثة",
             "أولى.‖\n\n«ثانية.\nثالثة",
             "\n \n‖",
+            "\n|\n\n‖",
+            "أولى‖\n|\n\nثانية",
             "عنوان\n‖آخر",
             "أولى. ‖ثانية",
         ];
