@@ -54,12 +54,11 @@ fn before_last_sentence(text: &str) -> Option<usize> {
     solid.next().map(|_| last.span.start)
 }
 
+/// After the last whitespace; a text without any is cut where it ends.
 fn between_words(text: &str) -> Option<usize> {
-    if text.len() < LONGEST_SENTENCE {
-        return None;
-    }
-    let (at, space) = text.char_indices().rev().find(|(_, c)| c.is_whitespace())?;
-    Some(at + space.len_utf8())
+    let after = |(at, c): (usize, char)| at + c.len_utf8();
+    let space = text.char_indices().rev().find(|(_, c)| c.is_whitespace());
+    (text.len() >= LONGEST_SENTENCE).then(|| space.map_or(text.len(), after))
 }
 
 #[cfg(test)]
@@ -97,6 +96,9 @@ mod tests {
     fn a_text_without_marks_is_cut_between_words() {
         let text = "كلمة ".repeat(20_000) + "كل";
         assert_eq!(cut_point(&text), Some(text.len() - "كل".len()));
+        let text = "ك".repeat(LONGEST_SENTENCE);
+        assert_eq!(cut_point(&text), Some(text.len()));
+        assert_eq!(cut_point(&text[..LONGEST_SENTENCE - 2]), None);
     }
 
     proptest! {
