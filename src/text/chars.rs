@@ -58,7 +58,7 @@ pub(super) fn letters(word: &str) -> usize {
     word.chars().filter(|&c| c.is_alphabetic() && !is_combining_mark(c) && c != TATWEEL).count()
 }
 
-/// What text without spaces ahead and behind begins with, skipping what does not show.
+/// The word that `text` begins with, once what does not show is skipped.
 pub(super) fn first_word(text: &str) -> &str {
     let text = text.trim_start_matches(is_blank);
     let end = text.find(|c: char| !is_wordy(c)).unwrap_or(text.len());

@@ -35,7 +35,8 @@ pub(super) fn abbreviation(before: &str) -> Abbreviation {
     if HARD.contains(&word) {
         return Abbreviation::Hard;
     }
-    if letters(word) != 1 {
+    // "و1498" is a number with its proclitic.
+    if letters(word) != 1 || word.ends_with(char::is_numeric) {
         return Abbreviation::None;
     }
     let letter = word.trim_start_matches(char::is_numeric);
@@ -83,6 +84,7 @@ mod tests {
             ("في U.S", Soft),
             ("كان هنا", None),
             ("عددهم 40", None),
+            ("بين 1492 و1498", None),
             ("قال نعم»", None),
             ("", None),
         ];

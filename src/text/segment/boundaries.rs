@@ -257,7 +257,7 @@ impl<'a> Sentence<'a> {
         let arabic = word.chars().any(is_arabic_letter);
         let solid = match word.chars().next_back() {
             // A number or Latin word: "2017.وقال", but "1.النص" numbers an item.
-            Some(_) if !arabic => self.has_letter && word.chars().count() > 1,
+            Some(c) if !arabic || c.is_numeric() => self.has_letter && word.chars().count() > 1,
             Some(_) => letters(word) > 1 && abbreviation(before) == Abbreviation::None,
             None => before.ends_with(['%', '٪']),
         };

@@ -2,7 +2,7 @@
 
 use super::lines::{block_quotes, is_blank_line, lines, row};
 use super::quotes::LONGEST;
-use super::{Segment, SegmentKind, segment};
+use super::{SegmentKind, segment};
 use crate::text::Span;
 
 /// Text of so many bytes without a sentence's end is cut between words.
@@ -14,10 +14,10 @@ const LONGEST_SENTENCE: usize = 64 * 1024;
 /// the time stays linear.
 ///
 /// The cut lies where a line ends with a blank one after it, or where a sentence certainly ends
-/// with its line: there the segments of both parts are the segments of the whole. A text with
-/// no such place is cut before its last sentence, or, if it is 64 KiB long, between words; then
-/// lines further on may be joined otherwise than in the whole text. A buffer of nothing but blank
-/// lines is cut at its end, which cuts a gap in two.
+/// with its line: there the segments of both parts are the segments of the whole, but for a gap
+/// that may be cut in two. A text with no such place is cut before its last sentence, or, if it is
+/// 64 KiB long, between words; then lines further on may be joined otherwise than in the whole
+/// text.
 pub fn cut_point(text: &str) -> Option<usize> {
     exact_cut(text).or_else(|| before_last_sentence(text)).or_else(|| between_words(text))
 }
@@ -37,51 +37,34 @@ fn exact_cut(text: &str) -> Option<usize> {
                 text[quotes.unclosed[nth]..end].chars().nth(LONGEST + 1).is_none()
             })
         };
-        let closing = complete[block..]
-            .iter()
-            .rev()
-            .map(|&(line, _)| line)
-            .find(|&line| row(text, line, &quotes).closes() && !waits(line.end));
-        if let Some(line) = closing {
-            return Some(content_end(text, line));
+        let closes = |line: &Span| row(text, *line, &quotes).closes() && !waits(line.end);
+        if let Some(line) = complete[block..].iter().rev().map(|(line, _)| *line).find(closes) {
+            return Some(line.end);
         }
     }
-    // No line closes: the end of the last line ahead of the last blank one.
-    let blanks = &complete[..block];
-    match blanks.iter().rev().find(|line| !blank(line)) {
-        Some(&(line, _)) => Some(content_end(text, line)),
-        None => blanks.last().map(|&(_, end)| end),
-    }
-}
-
-/// Where the last segment of `line` that is no gap ends. The gap after it stays whole.
-fn content_end(text: &str, line: Span) -> usize {
-    line.start + last_solid(&segment(line.of(text))).map_or(line.len(), |last| last.span.end)
-}
-
-fn last_solid(segments: &[Segment]) -> Option<&Segment> {
-    segments.iter().rev().find(|segment| segment.kind != SegmentKind::Gap)
+    // No line closes: the last line of the block ahead of the last blank line.
+    let ahead = &complete[..block];
+    let content = ahead.iter().rev().find(|line| !blank(line));
+    content.map(|(line, _)| line.end).or(ahead.last().map(|&(_, end)| end))
 }
 
 fn before_last_sentence(text: &str) -> Option<usize> {
-    let segments = segment(text);
-    let last = last_solid(&segments)?;
-    let ahead = segments.iter().take_while(|segment| segment.span.end <= last.span.start);
-    let another = ahead.into_iter().any(|segment| segment.kind != SegmentKind::Gap);
-    another.then_some(last.span.start)
+    let mut solid = segment(text).into_iter().rev().filter(|s| s.kind != SegmentKind::Gap);
+    let last = solid.next()?;
+    solid.next().map(|_| last.span.start)
 }
 
+/// After the last whitespace; a text without any is cut where it ends.
 fn between_words(text: &str) -> Option<usize> {
-    if text.len() < LONGEST_SENTENCE {
-        return None;
-    }
-    let (at, space) = text.char_indices().rev().find(|(_, c)| c.is_whitespace())?;
-    Some(at + space.len_utf8())
+    let after = |(at, c): (usize, char)| at + c.len_utf8();
+    let space = text.char_indices().rev().find(|(_, c)| c.is_whitespace());
+    (text.len() >= LONGEST_SENTENCE).then(|| space.map_or(text.len(), after))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::Segment;
     use proptest::prelude::*;
 
     #[test]
@@ -91,16 +74,18 @@ mod tests {
             "جملة أولى‖\n\nجملة",
             "جملة أولى.‖\nجملة",
             "أولى.\nثانية؟ ‖\nثالثة",
+            "أولى.‖\r\nثانية",
+            "د- ‖\n\n",
             "أولى.‖\n«ثانية.\nثالثة",
             "أولى.‖\n\n«ثانية.\nثالثة",
             "\n \n‖",
+            "\n|‖\n\n",
+            "أولى|‖\n\nثانية",
             "عنوان\n‖آخر",
             "أولى. ‖ثانية",
         ];
         for marked in table {
-            let text = marked.replace(" ‖\n", " \n").replace('‖', "");
-            let wanted = marked.replace(" ‖\n", "‖ \n").find('‖');
-            assert_eq!(cut_point(&text), wanted, "{marked}");
+            assert_eq!(cut_point(&marked.replace('‖', "")), marked.find('‖'), "{marked}");
         }
         for text in ["", "جملة", "جملة.", "جملة ليس لها"] {
             assert_eq!(cut_point(text), None, "{text}");
@@ -111,10 +96,9 @@ mod tests {
     fn a_text_without_marks_is_cut_between_words() {
         let text = "كلمة ".repeat(20_000) + "كل";
         assert_eq!(cut_point(&text), Some(text.len() - "كل".len()));
-    }
-
-    fn shifted(segments: Vec<Segment>, by: usize) -> impl Iterator<Item = Segment> {
-        segments.into_iter().map(move |s| Segment { span: s.span.shift(by), kind: s.kind })
+        let text = "ك".repeat(LONGEST_SENTENCE);
+        assert_eq!(cut_point(&text), Some(text.len()));
+        assert_eq!(cut_point(&text[..LONGEST_SENTENCE - 2]), None);
     }
 
     proptest! {
@@ -143,12 +127,15 @@ mod tests {
             let prefix: String = pieces.iter().take(read).copied().collect();
             if let Some(cut) = exact_cut(&prefix) {
                 let mut parts = segment(&whole[..cut]);
-                // A buffer of blank lines may be cut inside its gap.
-                let gap = parts.iter().all(|s| s.kind == SegmentKind::Gap);
-                parts.extend(shifted(segment(&whole[cut..]), cut));
-                if gap && parts.len() > 1 && parts[1].kind == SegmentKind::Gap {
-                    let second = parts.remove(1);
-                    parts[0].span.end = second.span.end;
+                for part in segment(&whole[cut..]) {
+                    let span = part.span.shift(cut);
+                    match parts.last_mut() {
+                        // A gap may be cut in two.
+                        Some(last) if last.kind == part.kind && part.kind == SegmentKind::Gap => {
+                            last.span.end = span.end;
+                        }
+                        _ => parts.push(Segment { span, kind: part.kind }),
+                    }
                 }
                 prop_assert_eq!(parts, segment(&whole));
             }
