@@ -1,0 +1,82 @@
+//! Speed of decoding a fixed workload: some sources, all outputs of one length. Prints one JSON
+//! object, as scripts/compare/compare.py wants it.
+//!
+//! ```text
+//! cargo bench --bench decode -- FOLDER --compute int8 --threads 2 --cases b64k4,b1k1 --runs 3
+//! ```
+//!
+//! `FOLDER` holds `hf/` (a checkpoint) and `ids64.json` (sources); a case names sources and beams.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde_json::json;
+use tarjim::checkpoint::Checkpoint;
+use tarjim::decode::{Options, generate};
+use tarjim::models;
+use tarjim::nn::Compute;
+
+/// Tokens of every output.
+const LENGTH: usize = 30;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let option = |name: &str, default: &str| {
+        let at = args.iter().position(|arg| arg == name);
+        at.and_then(|at| args.get(at + 1)).map_or(default.to_string(), String::clone)
+    };
+    let Some(folder) = args.first().map(Path::new) else {
+        println!("FOLDER is missing: nothing is measured");
+        return;
+    };
+    let compute = match option("--compute", "int8").as_str() {
+        "float32" => Compute::Float32,
+        _ => Compute::Int8,
+    };
+    let threads: usize = option("--threads", "2").parse().unwrap();
+    let runs: usize = option("--runs", "3").parse().unwrap();
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().unwrap();
+
+    let ids = std::fs::read_to_string(folder.join("ids64.json")).unwrap();
+    let sources: Vec<Vec<u32>> = serde_json::from_str(&ids).unwrap();
+    let began = Instant::now();
+    let checkpoint = Checkpoint::open(&folder.join("hf")).unwrap();
+    let model = models::load(&checkpoint, None, compute).unwrap();
+    let load = began.elapsed().as_secs_f64();
+
+    let mut cases = serde_json::Map::new();
+    for case in option("--cases", "b64k1,b64k4,b16k1,b16k4,b1k1,b1k4").split(',') {
+        let (batch, beams) = case[1..].split_once('k').unwrap();
+        let (batch, beams): (usize, usize) = (batch.parse().unwrap(), beams.parse().unwrap());
+        let options = Options {
+            num_beams: beams,
+            max_length: LENGTH,
+            min_length: LENGTH,
+            ..Options::new(checkpoint.generation(), model.info())
+        };
+        let batch: Vec<&[u32]> = sources[..batch].iter().map(Vec::as_slice).collect();
+        let mut seconds = Vec::new();
+        // The first run warms up.
+        for run in 0..=runs * if batch.len() == 1 { 3 } else { 1 } {
+            let began = Instant::now();
+            let found = generate(model.as_ref(), &batch, &options, 4096).unwrap();
+            assert!(found.iter().all(|hypotheses| hypotheses[0].ids.len() == LENGTH));
+            if run > 0 {
+                seconds.push(began.elapsed().as_secs_f64());
+            }
+        }
+        let rates = seconds.iter().map(|s| (batch.len() * LENGTH) as f64 / s);
+        cases.insert(case.into(), json!({"tok_s": rates.collect::<Vec<_>>()}));
+    }
+    let result = json!({"load_s": load, "peak_rss_mib": peak_mib(), "cases": cases});
+    println!("{result}");
+}
+
+/// Most memory used so far, where the system tells.
+fn peak_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
+}
