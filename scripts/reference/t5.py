@@ -231,7 +231,9 @@ def tokenizers(root):
         )
     # T5: the sentinels come after the model's pieces. mT5: the model has them itself.
     proto = sentencepiece_model_pb2.ModelProto.FromString(model.getvalue())
-    with_sentinels = sentencepiece_model_pb2.ModelProto.FromString(model.getvalue())
+    proto.normalizer_spec.ClearField("normalization_rule_tsv")  # the name of the file
+    with_sentinels = sentencepiece_model_pb2.ModelProto()
+    with_sentinels.CopyFrom(proto)
     for i in reversed(range(5)):
         with_sentinels.pieces.add(piece=f"▁<extra_id_{i}>", score=0.0, type=4)
     lines = ODD + [sentence(rng) for _ in range(80)]
@@ -247,20 +249,24 @@ def tokenizers(root):
             json_folder = root / "json_tokenizer"
             json_folder.mkdir(exist_ok=True)
             tokenizer.backend_tokenizer.save(str(json_folder / "tokenizer.json"), pretty=False)
+        decode = lambda ids: tokenizer.decode(
+            [i for i in ids if i >= len(pieces) or not pieces.id_to_piece(i).startswith("▁<extra_id_")],
+            skip_special_tokens=True,
+        )
         rows = []
         for text in lines:
             # t: the text; s: ids of sentencepiece with the end of sentence; h: ids of transformers;
-            # d: what transformers decodes s to.
+            # d: what transformers decodes s to, mT5's sentinels (which it takes for text) left out.
             ids = pieces.encode(text) + [1]
             rows.append(dict(
                 t=text, s=ids, h=tokenizer(text, split_special_tokens=True).input_ids,
-                d=tokenizer.decode(ids, skip_special_tokens=True),
+                d=decode(ids),
             ))
         rng = random.Random(32)
         size = len(tokenizer)
         for _ in range(40):
             ids = [rng.randrange(size + 3) for _ in range(rng.randrange(12))]
-            rows.append(dict(i=ids, d=tokenizer.decode(ids, skip_special_tokens=True)))
+            rows.append(dict(i=ids, d=decode(ids)))
         with open(folder / "golden.jsonl", "w", encoding="utf-8") as out:
             for row in rows:
                 out.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
