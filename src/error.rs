@@ -135,7 +135,7 @@ impl Error {
                 Some("Remove the damaged file and fetch the model again".into())
             }
             Error::MissingFile { .. } => {
-                Some("Name a folder laid out as on the Hugging Face hub (config.json, weights, source.spm, target.spm, vocab.json)".into())
+                Some("Name a folder laid out as on the Hugging Face hub (config.json, weights, and source.spm, target.spm and vocab.json, or spiece.model, or tokenizer.json)".into())
             }
             Error::Garbage { .. } => Some(
                 "Its files may not belong together: `tarjim models verify` compares them with their checksums. A model for other languages can be used with --no-self-test".into(),

@@ -195,7 +195,7 @@ pub(super) fn needs_of_type(model_type: &str) -> Option<Vec<Need>> {
     match model_type {
         "marian" => needs.extend(["source.spm", "target.spm", "vocab.json"].map(file)),
         "t5" | "mt5" => {
-            needs.push(Need::OneOf(vec!["tokenizer.json".into(), "spiece.model".into()]));
+            needs.push(Need::OneOf(vec!["spiece.model".into(), "tokenizer.json".into()]));
         }
         _ => return None,
     }

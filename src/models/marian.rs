@@ -10,6 +10,7 @@ use std::ops::Range;
 use candle_core::Tensor;
 use serde::Deserialize;
 
+use super::batch::{Hypotheses, Rows, check_sources};
 use super::{AlignmentHead, Candidate, ModelInfo, Seq2Seq, Session};
 use crate::checkpoint::{Checkpoint, Weights};
 use crate::nn::attention::{Heads, History, Memory, Queries, attend};
@@ -245,18 +246,7 @@ impl Marian {
     }
 
     fn session(&self, sources: &[&[u32]]) -> Result<MarianSession<'_>> {
-        for source in sources {
-            let limit = self.info.max_positions;
-            if source.is_empty() || source.len() > limit {
-                return Err(Error::Usage(format!(
-                    "a source of {} tokens; the model takes 1 to {limit}",
-                    source.len()
-                )));
-            }
-            if let Some(id) = source.iter().find(|&&id| id as usize >= self.info.source_vocab) {
-                return Err(Error::Usage(format!("no source token has the id {id}")));
-            }
-        }
+        check_sources(&self.info, sources)?;
         let mut scratch = Scratch::new(self.compute)?;
         let states = self.encode(sources, &mut scratch)?;
         let mut memory = Vec::with_capacity(self.decoder.len());
@@ -270,11 +260,9 @@ impl Marian {
             model: self,
             spans: Rows::new(sources).spans,
             memory,
-            owner: (0..sources.len()).collect(),
             history: vec![Vec::new(); self.decoder.len()],
-            paths: vec![Vec::new(); sources.len()],
+            hypotheses: Hypotheses::new(sources.len()),
             predicted: Predicted::Nothing,
-            attention: vec![Vec::new(); sources.len()],
             scratch,
         })
     }
@@ -287,26 +275,6 @@ impl Seq2Seq for Marian {
 
     fn start<'m>(&'m self, sources: &[&[u32]]) -> Result<Box<dyn Session + 'm>> {
         Ok(Box::new(self.session(sources)?))
-    }
-}
-
-/// Which rows of a ragged batch belong to which sentence.
-struct Rows {
-    /// Rows of each sentence.
-    spans: Vec<Range<usize>>,
-    /// Sentence of each row.
-    owner: Vec<usize>,
-}
-
-impl Rows {
-    fn new(sources: &[&[u32]]) -> Self {
-        let mut rows = Rows { spans: Vec::new(), owner: Vec::new() };
-        for (i, source) in sources.iter().enumerate() {
-            let start = rows.owner.len();
-            rows.owner.resize(start + source.len(), i);
-            rows.spans.push(start..rows.owner.len());
-        }
-        rows
     }
 }
 
@@ -417,9 +385,9 @@ impl EncoderLayer {
     /// Works on `x`, `[tokens, width]`; each sentence attends to itself.
     fn forward(&self, x: &mut Vec<f32>, rows: &Rows, scratch: &mut Scratch) -> Result<()> {
         let tokens = self.attention.project(x, scratch)?;
-        let own = |row: usize| tokens.part(&rows.spans[rows.owner[row]]);
+        let own = |row: usize| tokens.part(rows.sentence(row));
         let heads = self.attention.heads;
-        attend(tokens.queries(), heads, own, None, |_, _| (), &mut scratch.mixed);
+        attend(tokens.queries(), heads, own, 0..0, |_, _| (), &mut scratch.mixed);
         self.attention.finish(x, scratch)?;
         self.feed_forward.forward(x, scratch)
     }
@@ -525,16 +493,11 @@ struct MarianSession<'m> {
     spans: Vec<Range<usize>>,
     /// For each layer, keys and values of the tokens of all sources.
     memory: Vec<Memory>,
-    /// Source of each row.
-    owner: Vec<usize>,
-    /// For each layer, the rows of every step so far. They are never moved: a hypothesis finds its own by its
-    /// path.
+    /// For each layer, the rows of every step so far. They are never moved: a hypothesis finds its
+    /// own by its path.
     history: Vec<Vec<Memory>>,
-    /// For each row, where its keys and values stand in every step.
-    paths: Vec<Vec<u32>>,
+    hypotheses: Hypotheses,
     predicted: Predicted,
-    /// The alignment head's weights of each row, `[source]`.
-    attention: Vec<Vec<f32>>,
     scratch: Scratch,
 }
 
@@ -545,18 +508,19 @@ impl MarianSession<'_> {
         let scratch = &mut self.scratch;
         self.history[i].push(layer.own.project(x, scratch)?);
         let steps = &self.history[i];
-        let past = |row: usize| History { steps, path: &self.paths[row] };
+        let past = |row: usize| History { steps, path: &self.hypotheses.paths[row] };
         let queries = steps[steps.len() - 1].queries();
-        attend(queries, layer.own.heads, past, None, |_, _| (), &mut scratch.mixed);
+        attend(queries, layer.own.heads, past, 0..0, |_, _| (), &mut scratch.mixed);
         layer.own.finish(x, scratch)?;
 
         let Scratch { workspace, normed, queries, mixed, .. } = scratch;
         let input = layer.cross_norm.input(x, normed);
         layer.cross_query.forward(input, Epilogue::Store, workspace, queries)?;
         let memory = &self.memory[i];
-        let source = |row: usize| memory.part(&self.spans[self.owner[row]]);
-        let watch = (i == self.model.alignment.layer).then_some(self.model.alignment.head);
-        let attention = &mut self.attention;
+        let Hypotheses { owner, attention, .. } = &mut self.hypotheses;
+        let source = |row: usize| memory.part(&self.spans[owner[row]]);
+        let AlignmentHead { layer: watched, head } = self.model.alignment;
+        let watch = if i == watched { head..head + 1 } else { 0..0 };
         let seen = |row: usize, weights: &[f32]| {
             attention[row].clear();
             attention[row].extend_from_slice(weights);
@@ -579,12 +543,7 @@ impl Session for MarianSession<'_> {
     ) -> Result<Vec<Vec<Candidate>>> {
         let model = self.model;
         let position = self.history[0].len();
-        if position >= model.info.max_positions {
-            return Err(Error::Usage(format!("the model writes at most {position} tokens")));
-        }
-        for (row, path) in self.paths.iter_mut().enumerate() {
-            path.push(row as u32);
-        }
+        self.hypotheses.begin_step(position, &model.info)?;
         let mut x = Vec::new();
         model.target_embedding.forward(inputs.iter().map(|&id| (id, position)), &mut x)?;
         for i in 0..model.decoder.len() {
@@ -608,12 +567,10 @@ impl Session for MarianSession<'_> {
     }
 
     fn attention(&self, row: usize) -> &[f32] {
-        &self.attention[row]
+        &self.hypotheses.attention[row]
     }
 
     fn select(&mut self, rows: &[usize]) {
-        self.owner = rows.iter().map(|&row| self.owner[row]).collect();
-        self.paths = rows.iter().map(|&row| self.paths[row].clone()).collect();
-        self.attention = rows.iter().map(|&row| self.attention[row].clone()).collect();
+        self.hypotheses.select(rows);
     }
 }

@@ -3,11 +3,14 @@
 //! A model holds weights only. What a translation in progress needs to remember lives in a
 //! [`Session`], so that one model serves any number of threads.
 
+mod batch;
 #[cfg(test)]
 pub(crate) mod fake;
 mod marian;
+mod t5;
 
 pub use marian::Marian;
+pub use t5::T5;
 
 use serde::{Deserialize, Serialize};
 
@@ -96,9 +99,10 @@ pub fn load(
 ) -> Result<Box<dyn Seq2Seq>> {
     match checkpoint.model_type()? {
         "marian" => Ok(Box::new(Marian::load(checkpoint, head, compute)?)),
+        "t5" | "mt5" => Ok(Box::new(T5::load(checkpoint, head, compute)?)),
         other => Err(Error::Unsupported {
             path: checkpoint.folder.join("config.json"),
-            detail: format!("no code for model_type \"{other}\" (known: marian)"),
+            detail: format!("no code for model_type \"{other}\" (known: marian, t5, mt5)"),
         }),
     }
 }

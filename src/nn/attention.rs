@@ -23,6 +23,11 @@ pub trait Attended {
     fn key(&self, i: usize) -> &[f32];
     /// The value with number `i`, `[width]`.
     fn value(&self, i: usize) -> &[f32];
+    /// What is added to the scores in this head, one number a key; empty if nothing is.
+    #[inline(always)]
+    fn bias(&self, _head: usize) -> &[f32] {
+        &[]
+    }
 }
 
 /// Queries, each at the beginning of a row.
@@ -35,12 +40,12 @@ pub struct Queries<'a> {
 }
 
 /// Attends each query to what `attended(row)` gives it. Replaces what is in `out` by `[rows, width]`
-/// and hands the weights of head `watch` to `seen(row, weights)`.
+/// and hands the weights of each head in `watch` to `seen(row, weights)`.
 pub fn attend<A: Attended>(
     queries: Queries<'_>,
     heads: Heads,
     attended: impl Fn(usize) -> A,
-    watch: Option<usize>,
+    watch: Range<usize>,
     mut seen: impl FnMut(usize, &[f32]),
     out: &mut Vec<f32>,
 ) {
@@ -66,8 +71,11 @@ pub fn attend<A: Attended>(
                     }
                 }
                 for (head, weights) in weights.chunks_exact_mut(keys.max(1)).enumerate() {
+                    for (weight, bias) in weights.iter_mut().zip(attended.bias(head)) {
+                        *weight += bias;
+                    }
                     math::softmax(weights);
-                    if watch == Some(head) {
+                    if watch.contains(&head) {
                         seen(row, weights);
                     }
                 }

@@ -5,13 +5,13 @@ use candle_core::Tensor;
 use super::with_values;
 use crate::Result;
 
-/// Token embeddings with sinusoidal positions added, as Marian has them (Vaswani et al. 2017,
-/// sections 3.4 and 3.5; sines in the first half of the vector, cosines in the second).
+/// Token embeddings, in Marian with sinusoidal positions added (Vaswani et al. 2017, sections 3.4
+/// and 3.5; sines in the first half of the vector, cosines in the second).
 #[derive(Debug, Clone)]
 pub struct Embedding {
     /// `[vocabulary, width]`, contiguous.
     tokens: Tensor,
-    /// `[positions, width]`.
+    /// `[positions, width]`; empty where none are added.
     positions: Vec<f32>,
     width: usize,
     scale: f32,
@@ -26,6 +26,11 @@ impl Embedding {
         Ok(Embedding { tokens: tokens.contiguous()?, positions, width, scale })
     }
 
+    /// From a table `[vocabulary, width]`, without positions.
+    pub fn plain(tokens: &Tensor) -> Result<Self> {
+        Self::new(tokens, 1.0, 0)
+    }
+
     /// Replaces what is in `out` by `[tokens, width]`, of tokens given with their positions.
     pub fn forward(
         &self,
@@ -36,6 +41,10 @@ impl Embedding {
         with_values(&self.tokens, |table| {
             for (id, position) in tokens {
                 let row = &table[id as usize * self.width..][..self.width];
+                if self.positions.is_empty() {
+                    out.extend(row.iter().map(|x| x * self.scale));
+                    continue;
+                }
                 let position = &self.positions[position * self.width..][..self.width];
                 out.extend(row.iter().zip(position).map(|(x, p)| x * self.scale + p));
             }

@@ -11,11 +11,12 @@ mod linear;
 pub mod math;
 mod norm;
 mod output;
+pub mod relative;
 
 pub use activation::Activation;
 pub use embedding::Embedding;
 pub use linear::{Epilogue, Linear, Workspace};
-pub use norm::LayerNorm;
+pub use norm::{LayerNorm, RmsNorm};
 pub use output::{Output, Predicted};
 
 use candle_core::Tensor;

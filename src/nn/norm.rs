@@ -42,3 +42,34 @@ impl LayerNorm {
         );
     }
 }
+
+/// Normalization by the root of the mean square alone (Zhang and Sennrich 2019), as T5 has it.
+#[derive(Debug, Clone)]
+pub struct RmsNorm {
+    gain: Vec<f32>,
+    epsilon: f32,
+}
+
+impl RmsNorm {
+    /// Gain, `[width]`, and what is added to the mean square.
+    pub fn new(gain: &Tensor, epsilon: f32) -> Result<Self> {
+        Ok(RmsNorm { gain: with_values(gain, <[f32]>::to_vec)?, epsilon })
+    }
+
+    /// Normalizes the rows of `x`, `[rows, width]`.
+    pub fn forward(&self, x: &mut [f32]) {
+        let width = self.gain.len();
+        math::vectorized(
+            #[inline(always)]
+            || {
+                for row in x.chunks_exact_mut(width) {
+                    let square = math::dot(row, row) / width as f32;
+                    let factor = 1.0 / (square + self.epsilon).sqrt();
+                    for (x, gain) in row.iter_mut().zip(&self.gain) {
+                        *x = *x * factor * gain;
+                    }
+                }
+            },
+        );
+    }
+}

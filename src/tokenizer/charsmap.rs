@@ -37,6 +37,23 @@ impl Charsmap {
         Ok(Charsmap { units: units.collect(), replacements: replacements.into() })
     }
 
+    /// Whether no lookup, of any text, leads outside of the map: what [`Charsmap::longest`] checks
+    /// as it goes, for readers that do not.
+    pub fn is_closed(&self) -> bool {
+        let inside = |(node, &unit): (usize, &u32)| {
+            if unit >> 31 == 1 && node != 0 {
+                return true; // a value, which no byte leads to
+            }
+            let children = node ^ offset(unit);
+            if (children | 0xff) >= self.units.len() {
+                return false;
+            }
+            let value = (self.units[children] & 0x7fff_ffff) as usize;
+            !has_leaf(unit) || self.replacements.is_char_boundary(value)
+        };
+        !self.units.is_empty() && self.units.iter().enumerate().all(inside)
+    }
+
     /// The rule with the longest key that `text` begins with: the key's length and its replacement.
     pub fn longest(&self, text: &str) -> Option<(usize, &str)> {
         let mut longest = None;
@@ -79,6 +96,7 @@ fn offset(unit: u32) -> usize {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::proto::ModelProto;
     use super::*;
     use proptest::prelude::*;
 
@@ -100,6 +118,30 @@ mod tests {
         assert_eq!(map.longest("abc"), Some((1, "x")));
         assert_eq!(map.longest("ba"), None);
         assert_eq!(map.longest(""), None);
+    }
+
+    #[test]
+    fn knows_whether_a_map_leads_outside() {
+        let whole = one_rule();
+        assert!(Charsmap::parse(&whole).unwrap().is_closed());
+        assert!(!Charsmap::default().is_closed());
+        let change = |unit: usize, value: u32| {
+            let mut bytes = whole.clone();
+            bytes[4 + 4 * unit..][..4].copy_from_slice(&value.to_le_bytes());
+            Charsmap::parse(&bytes).unwrap().is_closed()
+        };
+        assert!(!change(0, 256 << 10), "children beyond the end");
+        assert!(!change(0, 1 << 31 | 256 << 10), "a root that looks like a value");
+        assert!(!change(1 ^ 0x61 ^ 2, 1 << 31 | 3), "a replacement beyond the end");
+    }
+
+    /// nmt_nfkc, as most models have it.
+    #[test]
+    fn a_real_map_is_closed() {
+        let model = std::fs::read("tests/golden/tokenizer/bytes.spm").unwrap();
+        let model = <ModelProto as prost::Message>::decode(&model[..]).unwrap();
+        let map = Charsmap::parse(model.normalizer_spec.unwrap().precompiled_charsmap()).unwrap();
+        assert!(map.units.len() > 10_000 && map.is_closed());
     }
 
     #[test]

@@ -2,17 +2,22 @@
 
 mod bpe;
 mod charsmap;
+mod json;
 mod marian;
 mod normalizer;
+mod pieces;
 mod proto;
 mod sentencepiece;
+mod t5;
 mod trie;
 mod unigram;
 
 use std::path::Path;
 
+pub use json::Json;
 pub use marian::Marian;
 pub use sentencepiece::{Piece, SentencePiece};
+pub use t5::T5;
 
 use crate::text::Span;
 use crate::{Error, Result};
@@ -45,7 +50,7 @@ pub trait Tokenizer: Send + Sync {
     fn encode_target(&self, text: &str) -> Result<Vec<Token>>;
 
     /// The text of target ids. Special tokens add nothing to it; an id outside the vocabulary is
-    /// an error.
+    /// an error, unless the model's own table is larger than the vocabulary.
     fn decode(&self, ids: &[u32]) -> Result<Decoded>;
 
     /// The target piece of an id, for showing it; empty for an id outside the vocabulary.
@@ -55,13 +60,22 @@ pub trait Tokenizer: Send + Sync {
     fn vocab_size(&self) -> usize;
 }
 
-/// Opens the tokenizer of a model's folder, by the files found there.
+/// Opens the tokenizer of a model's folder, by the files found there. SentencePiece models come
+/// first: they are what the checkpoints were trained with, and tokenizer.json is made from them.
 pub fn open(folder: &Path) -> Result<Box<dyn Tokenizer>> {
-    if ["source.spm", "target.spm", "vocab.json"].iter().all(|file| folder.join(file).is_file()) {
+    let has = |file: &str| folder.join(file).is_file();
+    if ["source.spm", "target.spm", "vocab.json"].into_iter().all(has) {
         return Ok(Box::new(Marian::open(folder)?));
+    }
+    if has("spiece.model") {
+        return Ok(Box::new(T5::open(folder)?));
+    }
+    if has("tokenizer.json") {
+        return Ok(Box::new(Json::open(&folder.join("tokenizer.json"))?));
     }
     Err(Error::MissingFile {
         path: folder.into(),
-        what: "tokenizer (source.spm, target.spm and vocab.json)".into(),
+        what: "tokenizer (source.spm, target.spm and vocab.json; spiece.model; or tokenizer.json)"
+            .into(),
     })
 }
