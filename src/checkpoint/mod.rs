@@ -1,7 +1,7 @@
 //! Model folders as the hub lays them out: configuration and weights, nothing trusted.
 //!
 //! Every weights format is reduced to the same thing, a table of strided views into a file
-//! ([`view`]), which [`Weights`] reads one tensor at a time with positioned reads. Nothing is
+//! (`view`), which [`Weights`] reads one tensor at a time with positioned reads. Nothing is
 //! memory-mapped: tensors are copied to float32 anyway, so a map would save no memory, and a
 //! mapped file that shrinks while in use kills the process where a read returns an error.
 

@@ -15,10 +15,10 @@ pub struct Heads {
     pub scale: f32,
 }
 
-/// What one query row attends to: `len` keys and values, found by their number.
+/// What one query row attends to: `count` keys and values, found by their number.
 pub trait Attended {
     /// How many keys there are.
-    fn len(&self) -> usize;
+    fn count(&self) -> usize;
     /// The key with number `i`, `[width]`.
     fn key(&self, i: usize) -> &[f32];
     /// The value with number `i`, `[width]`.
@@ -61,7 +61,7 @@ pub fn attend<A: Attended>(
             let queries = queries.rows.chunks_exact(queries.stride);
             for (row, (query, out)) in queries.zip(out.chunks_exact_mut(heads.width)).enumerate() {
                 let attended = attended(row);
-                let keys = attended.len();
+                let keys = attended.count();
                 weights.resize(keys * heads.count, 0.0);
                 let query = query[..heads.width].chunks_exact(part);
                 for i in 0..keys {
@@ -138,7 +138,7 @@ pub struct Consecutive<'a> {
 
 impl Attended for Consecutive<'_> {
     #[inline(always)]
-    fn len(&self) -> usize {
+    fn count(&self) -> usize {
         self.count
     }
     #[inline(always)]
@@ -161,7 +161,7 @@ pub struct History<'a> {
 
 impl Attended for History<'_> {
     #[inline(always)]
-    fn len(&self) -> usize {
+    fn count(&self) -> usize {
         self.steps.len()
     }
     #[inline(always)]

@@ -85,8 +85,8 @@ pub struct Biased<'a, A> {
 
 impl<A: Attended> Attended for Biased<'_, A> {
     #[inline(always)]
-    fn len(&self) -> usize {
-        self.attended.len()
+    fn count(&self) -> usize {
+        self.attended.count()
     }
     #[inline(always)]
     fn key(&self, i: usize) -> &[f32] {

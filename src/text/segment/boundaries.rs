@@ -61,7 +61,7 @@ fn is_quote(c: char) -> bool {
 struct Marks {
     /// After the first marks, all of a kind with each other: "." or "؟!" or "...".
     first: usize,
-    /// After all of it: "؟!»." or ".[12]".
+    /// After all of it: "؟!»." or `.[12]`.
     end: usize,
     /// Whether a mark comes last rather than something that closes.
     bare: bool,
@@ -94,7 +94,7 @@ impl Marks {
     }
 }
 
-/// A reference to a footnote: "[12]".
+/// A reference to a footnote: `[12]`.
 fn footnote(text: &str) -> Option<usize> {
     let inner = text.strip_prefix('[')?;
     let digits: usize =
