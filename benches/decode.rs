@@ -7,7 +7,6 @@
 //!
 //! `FOLDER` holds `hf/` (a checkpoint) and `ids64.json` (sources); a case names sources and beams.
 #![allow(clippy::print_stdout)] // What a benchmark measures is its output.
-
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::path::Path;
