@@ -17,6 +17,7 @@ use tarjim::checkpoint::Checkpoint;
 use tarjim::decode::{Options, generate};
 use tarjim::models;
 use tarjim::nn::Compute;
+use tarjim::translate::BATCH_TOKENS;
 
 /// Tokens of every output.
 const LENGTH: usize = 30;
@@ -61,7 +62,7 @@ fn main() {
         // The first run warms up.
         for run in 0..=runs * if batch.len() == 1 { 3 } else { 1 } {
             let began = Instant::now();
-            let found = generate(model.as_ref(), &batch, &options, 4096).unwrap();
+            let found = generate(model.as_ref(), &batch, &options, BATCH_TOKENS).unwrap();
             assert!(found.iter().all(|hypotheses| hypotheses[0].ids.len() == LENGTH));
             if run > 0 {
                 seconds.push(began.elapsed().as_secs_f64());

@@ -39,8 +39,9 @@ pub struct Settings {
 /// Longest source given to the model at once by default. Models are trained on sentences, and
 /// lose the thread in longer texts.
 const MAX_INPUT_TOKENS: usize = 200;
-/// Enough to keep the matrix products busy, little enough for memory.
-const BATCH_TOKENS: usize = 1024;
+/// Source tokens searched together by default: enough to keep the matrix products busy, little enough
+/// for caches and memory.
+pub const BATCH_TOKENS: usize = 1024;
 
 /// One sentence, translated.
 #[derive(Debug, Clone, PartialEq)]

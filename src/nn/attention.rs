@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::kernels::Dots;
 use super::math;
 
 /// The shape of a multi-head attention.
@@ -51,6 +52,7 @@ pub fn attend<A: Attended>(
 ) {
     let rows = queries.rows.len() / queries.stride;
     let part = heads.width / heads.count;
+    let dots = Dots::new(part);
     out.clear();
     out.resize(rows * heads.width, 0.0);
     math::vectorized(
@@ -63,13 +65,11 @@ pub fn attend<A: Attended>(
                 let attended = attended(row);
                 let keys = attended.count();
                 weights.resize(keys * heads.count, 0.0);
-                let query = query[..heads.width].chunks_exact(part);
+                let query = &query[..heads.width];
                 for i in 0..keys {
-                    let key = attended.key(i).chunks_exact(part);
-                    for (head, (query, key)) in query.clone().zip(key).enumerate() {
-                        weights[head * keys + i] = math::dot(query, key) * heads.scale;
-                    }
+                    dots.each(query, attended.key(i), &mut weights[i..], keys);
                 }
+                weights.iter_mut().for_each(|weight| *weight *= heads.scale);
                 for (head, weights) in weights.chunks_exact_mut(keys.max(1)).enumerate() {
                     for (weight, bias) in weights.iter_mut().zip(attended.bias(head)) {
                         *weight += bias;

@@ -10,6 +10,7 @@
 //!
 //! This folder holds all the unsafe code of the crate: intrinsics need it.
 
+mod attention;
 mod float;
 mod matrix;
 #[cfg(target_arch = "aarch64")]
@@ -25,6 +26,7 @@ mod x86;
 #[cfg(target_arch = "x86_64")]
 mod x86_float;
 
+pub use attention::Dots;
 pub use float::FloatMatrix;
 pub use matrix::Matrix;
 pub use output::{OutputLayer, RowBest};
