@@ -10,7 +10,7 @@ use crate::checkpoint::{Checkpoint, GenerationConfig};
 use crate::decode::{self, Hypothesis};
 use crate::models::{self, AlignmentHead, ModelInfo, Seq2Seq};
 use crate::nn::Compute;
-use crate::text::{Mapped, Normalization, Span, break_points, words};
+use crate::text::{self, Mapped, Normalization, Span, break_points, words};
 use crate::tokenizer::{self, Token, Tokenizer};
 use crate::{Result, check};
 
@@ -52,6 +52,10 @@ pub struct Translation {
     pub source_words: Vec<Span>,
     /// What it may mean, the most probable first; at least one.
     pub targets: Vec<Target>,
+    /// Words of the source with a number, Latin word or address that the best translation lacks.
+    pub lost: Vec<Span>,
+    /// Words of the best translation with a number that the source lacks.
+    pub added: Vec<Span>,
     /// What the reader should be told.
     pub warnings: Vec<Warning>,
 }
@@ -84,20 +88,35 @@ pub enum Warning {
     Truncated,
     /// The model had nothing to say.
     Empty,
+    /// A number, Latin word or address of the source stands nowhere in the translation.
+    Lost,
+    /// The translation has a number that the source has not.
+    Added,
 }
 
-impl Warning {
+impl Translation {
     /// What happened, to be put after the place where it did.
-    pub fn message(self) -> &'static str {
-        match self {
-            Warning::Split => "too long for the model: translated in parts",
+    pub fn message(&self, warning: Warning) -> String {
+        match warning {
+            Warning::Split => "too long for the model: translated in parts".into(),
             Warning::Repetitive => {
-                "the model ran in circles: translated again without repeating phrases"
+                "the model ran in circles: translated again without repeating phrases".into()
             }
-            Warning::Truncated => "the translation was broken off at its greatest length",
-            Warning::Empty => "the model gave no translation",
+            Warning::Truncated => "the translation was broken off at its greatest length".into(),
+            Warning::Empty => "the model gave no translation".into(),
+            Warning::Lost => {
+                format!("lost in translation: {}", list(&self.source, &self.lost))
+            }
+            Warning::Added => {
+                let text = self.targets.first().map_or("", |target| &target.text);
+                format!("not in the source: {}", list(text, &self.added))
+            }
         }
     }
+}
+
+fn list(text: &str, spans: &[Span]) -> String {
+    spans.iter().map(|span| span.of(text)).collect::<Vec<_>>().join(", ")
 }
 
 /// A stretch of a sentence that the model takes at once.
@@ -218,6 +237,8 @@ impl Translator {
                 source: source.to_owned(),
                 source_words,
                 targets: vec![target],
+                lost: Vec::new(),
+                added: Vec::new(),
                 warnings: if *cut { vec![Warning::Truncated] } else { Vec::new() },
             });
         }
@@ -308,7 +329,14 @@ impl Translator {
         warn(best().any(|h| h.retried), Warning::Repetitive);
         warn(best().any(|h| h.cut), Warning::Truncated);
         warn(targets.first().is_none_or(|target| target.text.is_empty()), Warning::Empty);
-        Ok(Translation { source: text.to_owned(), source_words, targets, warnings })
+        let (mut lost, mut added) = (Vec::new(), Vec::new());
+        if let Some(target) = targets.first().filter(|target| !target.text.is_empty()) {
+            lost = text::lost(text, &source_words, &target.text);
+            added = text::added(text, &target.text, &target.words);
+        }
+        warn(!lost.is_empty(), Warning::Lost);
+        warn(!added.is_empty(), Warning::Added);
+        Ok(Translation { source: text.to_owned(), source_words, targets, lost, added, warnings })
     }
 }
 

@@ -318,12 +318,12 @@ impl TranslateArgs {
                 number += 1;
                 count.sentences += 1;
                 count.words += translation.source_words.len();
-                for warning in &translation.warnings {
+                for &warning in &translation.warnings {
                     if volume >= Volume::Normal {
                         say(&format!(
                             "warning: {}, sentence {number}: {}",
                             name.display(),
-                            warning.message()
+                            translation.message(warning)
                         ));
                     }
                 }

@@ -36,8 +36,8 @@ impl Writer for Interlinear {
                 line(out, translation, target, &group)?;
             }
         }
-        for warning in &translation.warnings {
-            writeln!(out, "   ! {}", warning.message())?;
+        for &warning in &translation.warnings {
+            writeln!(out, "   ! {}", translation.message(warning))?;
         }
         Ok(())
     }

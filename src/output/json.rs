@@ -91,6 +91,19 @@ fn sentence(translation: &Translation, span: Span, align: bool) -> Map<String, V
     if !alternatives.is_empty() {
         object.insert("alternatives".into(), json!(alternatives));
     }
+    let mut suspect = |name: &str, spans: &[Span], text: &str, by: usize| {
+        if !spans.is_empty() {
+            let spans = spans.iter().map(|word| (word.of(text), word.shift(by)));
+            let words: Vec<Value> = spans
+                .map(|(text, at)| json!({"text": text, "start": at.start, "end": at.end}))
+                .collect();
+            object.insert(name.into(), json!(words));
+        }
+    };
+    suspect("lost", &translation.lost, &translation.source, span.start);
+    if let Some(target) = translation.targets.first() {
+        suspect("added", &translation.added, &target.text, 0);
+    }
     if !translation.warnings.is_empty() {
         object.insert("warnings".into(), json!(translation.warnings));
     }

@@ -128,17 +128,20 @@ mod tests {
             source: source.into(),
             source_words: words(source),
             targets,
+            lost: vec![],
+            added: vec![],
             warnings,
         };
         let title = translation("خبر", vec![target("News", &[(0, 0)], -0.5)], vec![]);
-        let sentence = translation(
+        let mut sentence = translation(
             "وصل\tالمدير.",
             vec![
                 target("The manager \"arrived\".", &[(1, 0), (1, 1), (0, 3), (2, 5)], -0.25),
                 target("The boss came.", &[(1, 0), (1, 1), (0, 2), (2, 3)], -1.0),
             ],
-            vec![Warning::Repetitive],
+            vec![Warning::Repetitive, Warning::Lost],
         );
+        sentence.lost = vec![Span::new(0, 6)];
         let mut out = Vec::new();
         let mut writer = format.writer(document);
         let mut put = |piece| writer.piece(&mut out, piece).unwrap();

@@ -2,6 +2,7 @@
 
 mod chars;
 mod lines;
+mod literal;
 mod mapped;
 mod normalize;
 mod segment;
@@ -10,6 +11,7 @@ mod words;
 
 pub use chars::has_arabic_letter;
 pub use lines::{cut_line, segment_lines};
+pub use literal::{added, lost};
 pub use mapped::Mapped;
 pub use normalize::Normalization;
 pub use segment::{Segment, SegmentKind, break_points, cut_point, segment};
