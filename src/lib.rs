@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! bytes ─ input ─> text ─ text::segment ─> sentences ─ tokenizer ─> ids ─ decode (models, nn) ─>
-//! hypotheses ─ tokenizer ─> English ─ align ─> word links ─> Translation ─ output ─> bytes
+//! hypotheses ─ tokenizer ─> English ─ align ─> word links ─ restore ─> Translation ─ output ─> bytes
 //! ```
 
 pub mod align;
@@ -18,6 +18,7 @@ pub mod input;
 pub mod models;
 pub mod nn;
 pub mod output;
+pub mod restore;
 pub mod text;
 pub mod tokenizer;
 pub mod translate;

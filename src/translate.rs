@@ -12,7 +12,7 @@ use crate::models::{self, AlignmentHead, ModelInfo, Seq2Seq};
 use crate::nn::Compute;
 use crate::text::{self, Mapped, Normalization, Span, break_points, words};
 use crate::tokenizer::{self, Token, Tokenizer};
-use crate::{Result, check};
+use crate::{Result, check, restore};
 
 /// A model, its tokenizer, and how its checkpoint wants to be decoded.
 pub struct Translator {
@@ -32,6 +32,8 @@ pub struct Settings {
     pub align: align::Options,
     /// Source tokens translated at once; a longer sentence is cut near punctuation.
     pub max_input_tokens: usize,
+    /// Whether numbers and Latin words that the model got wrong are put back; see [`restore`].
+    pub restore: bool,
     /// Source tokens searched together.
     pub batch_tokens: usize,
 }
@@ -72,6 +74,8 @@ pub struct Target {
     pub confidence: Vec<f32>,
     /// Which source words each word stands for.
     pub links: Vec<Link>,
+    /// What was put back from the source, byte spans of `text`; see [`restore`].
+    pub restored: Vec<Span>,
     /// Mean natural log-probability of a token, the end of the sentence included.
     pub score: f32,
 }
@@ -92,6 +96,8 @@ pub enum Warning {
     Lost,
     /// The translation has a number that the source has not.
     Added,
+    /// Numbers or Latin words that the model got wrong were put back from the source.
+    Restored,
 }
 
 impl Translation {
@@ -110,6 +116,11 @@ impl Translation {
             Warning::Added => {
                 let text = self.targets.first().map_or("", |target| &target.text);
                 format!("not in the source: {}", list(text, &self.added))
+            }
+            Warning::Restored => {
+                let restored = self.targets.first();
+                let restored = restored.map(|target| list(&target.text, &target.restored));
+                format!("put back from the source: {}", restored.unwrap_or_default())
             }
         }
     }
@@ -162,6 +173,7 @@ impl Translator {
             normalization: Normalization::default(),
             align: align::Options::default(),
             max_input_tokens: MAX_INPUT_TOKENS.min(self.info().max_positions),
+            restore: true,
             batch_tokens: BATCH_TOKENS,
         }
     }
@@ -315,7 +327,19 @@ impl Translator {
             }
             let target_words = words(&writing.text);
             let source = align::Side { text, words: &source_words, tokens: &tokens };
-            targets.push(writing.finish(target_words, &attention, source, settings.align));
+            let mut target = writing.finish(target_words, &attention, source, settings.align);
+            if settings.restore {
+                let Target { text: written, words: target_words, links, .. } = &target;
+                let wrong =
+                    restore::replacements(text, &source_words, written, target_words, links);
+                if !wrong.is_empty() {
+                    let restored = writing.replace(&wrong);
+                    let target_words = words(&writing.text);
+                    target = writing.finish(target_words, &attention, source, settings.align);
+                    target.restored = restored;
+                }
+            }
+            targets.push(target);
         }
 
         let best = || parts.iter().filter_map(|(_, found)| found.first());
@@ -334,6 +358,7 @@ impl Translator {
             lost = text::lost(text, &source_words, &target.text);
             added = text::added(text, &target.text, &target.words);
         }
+        warn(targets.first().is_some_and(|t| !t.restored.is_empty()), Warning::Restored);
         warn(!lost.is_empty(), Warning::Lost);
         warn(!added.is_empty(), Warning::Added);
         Ok(Translation { source: text.to_owned(), source_words, targets, lost, added, warnings })
@@ -367,9 +392,16 @@ impl Writing {
         Ok(())
     }
 
+    /// Replaces what is wrong, and says where its new text is.
+    fn replace(&mut self, wrong: &[(Span, String)]) -> Vec<Span> {
+        let (text, tokens, new) = restore::replace(&self.text, &self.target_tokens, wrong);
+        (self.text, self.target_tokens) = (text, tokens);
+        new
+    }
+
     /// With its words, and what its tokens looked at, `[target tokens][source tokens]`.
     fn finish(
-        self,
+        &self,
         words: Vec<Span>,
         attention: &[Vec<f32>],
         source: align::Side<'_>,
@@ -393,6 +425,6 @@ impl Writing {
             })
             .collect();
         let score = mean(&self.log_probs);
-        Target { text: self.text, words, confidence, links, score }
+        Target { text: self.text.clone(), words, confidence, links, restored: Vec::new(), score }
     }
 }

@@ -43,6 +43,9 @@ pub struct ModelArgs {
     /// presentation forms folded, bidi controls dropped, digits made ASCII; `none` for nothing
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum, default_values = ["tashkeel", "tatweel", "forms", "bidi"], help_heading = "Model options")]
     normalize: Vec<Rewriting>,
+    /// Leave numbers and Latin words as the model wrote them, even where the source has others
+    #[arg(long, help_heading = "Model options")]
+    no_restore: bool,
     /// Least score of a word link, 0 to 1
     #[arg(long, value_name = "SCORE", value_parser = share, help_heading = "Model options")]
     align_threshold: Option<f32>,
@@ -170,6 +173,7 @@ impl ModelArgs {
         if let Some(threshold) = self.align_threshold {
             settings.align = align::Options { threshold, ..settings.align };
         }
+        settings.restore = !self.no_restore;
         let has = |rewriting| self.normalize.contains(&rewriting);
         if has(Rewriting::None) && self.normalize.len() > 1 {
             return Err(Error::Usage("--normalize none goes with nothing else".into()));

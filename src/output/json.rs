@@ -103,6 +103,7 @@ fn sentence(translation: &Translation, span: Span, align: bool) -> Map<String, V
     suspect("lost", &translation.lost, &translation.source, span.start);
     if let Some(target) = translation.targets.first() {
         suspect("added", &translation.added, &target.text, 0);
+        suspect("restored", &target.restored, &target.text, 0);
     }
     if !translation.warnings.is_empty() {
         object.insert("warnings".into(), json!(translation.warnings));

@@ -111,6 +111,7 @@ mod tests {
             confidence: vec![0.5; words.len()],
             words,
             links: links.collect(),
+            restored: vec![],
             score,
             text: text.into(),
         }

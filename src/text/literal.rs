@@ -12,15 +12,36 @@ pub fn lost(source: &str, words: &[Span], target: &str) -> Vec<Span> {
     let numbers: HashSet<String> = numbers(target).collect();
     let named: HashSet<&str> = lower.split(|c: char| !c.is_alphabetic()).collect();
     let kept = |word: &str| {
-        let latin = word.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_lowercase();
-        match latin.chars().filter(char::is_ascii_alphabetic).nth(1) {
-            Some(_) => lower.contains(&latin),
-            None => self::numbers(word).all(|number| {
-                numbers.contains(&number) || english(&number).iter().any(|n| named.contains(n))
-            }),
+        if is_latin(word) {
+            return lower.contains(&literal(word).to_lowercase());
         }
+        self::numbers(word).all(|number| {
+            numbers.contains(&number) || english(&number).iter().any(|n| named.contains(n))
+        })
     };
     words.iter().copied().filter(|word| !kept(word.of(source))).collect()
+}
+
+/// Whether a word is written in Latin letters; a single one, as of a unit, does not count.
+fn is_latin(word: &str) -> bool {
+    word.chars().filter(char::is_ascii_alphabetic).nth(1).is_some()
+}
+
+/// Whether a word is a number rather than a name.
+pub fn is_number(word: &str) -> bool {
+    word.contains(|c| digit(c).is_some()) && !is_latin(word)
+}
+
+/// What English writes for a number, Latin word or address: without proclitics and units written
+/// in Arabic, the digits ASCII.
+pub fn literal(word: &str) -> String {
+    let core = word.trim_matches(|c| !(char::is_ascii_alphanumeric(&c) || digit(c).is_some()));
+    let ascii = |c| match c {
+        '٫' => '.',
+        '٬' | '،' => ',',
+        c => digit(c).unwrap_or(c),
+    };
+    core.chars().map(ascii).collect()
 }
 
 /// Words of `target` with a number that `source` has neither in digits nor, as far as can be told,
@@ -29,6 +50,11 @@ pub fn added(source: &str, target: &str, words: &[Span]) -> Vec<Span> {
     if source.split(|c: char| !c.is_alphabetic()).any(is_arabic_number) {
         return Vec::new();
     }
+    unknown_numbers(source, target, words)
+}
+
+/// Words of `target` with a number that `source` has not in digits. `words` are spans of `target`.
+pub fn unknown_numbers(source: &str, target: &str, words: &[Span]) -> Vec<Span> {
     let known: HashSet<String> = numbers(source).collect();
     let added = |word: &str| numbers(word).any(|number| !known.contains(&number));
     words.iter().copied().filter(|word| added(word.of(target))).collect()

@@ -1,0 +1,170 @@
+//! Puts numbers and Latin words back that the model wrote down wrong: `2،350` is 2,350 in English
+//! too, whatever a small model makes of it. Only a word that stands for the lost one, by its
+//! links, is replaced, and every replacement is reported.
+
+use crate::align::Link;
+use crate::text::{Span, is_number, literal, lost, unknown_numbers};
+
+/// Bytes of `target` to be replaced, each with its new text, in order and apart. `links` are those
+/// of `target_words` to `source_words`.
+pub fn replacements(
+    source: &str,
+    source_words: &[Span],
+    target: &str,
+    target_words: &[Span],
+    links: &[Link],
+) -> Vec<(Span, String)> {
+    let lost = lost(source, source_words, target);
+    if lost.is_empty() {
+        return Vec::new();
+    }
+    let mut unknown = unknown_numbers(source, target, target_words);
+    let numbers = lost.iter().filter(|word| is_number(word.of(source))).count();
+    let only = (numbers == 1 && unknown.len() == 1).then(|| unknown[0]);
+    let mut found: Vec<(Span, String)> = Vec::new();
+    for (s, word) in source_words.iter().enumerate().filter(|(_, word)| lost.contains(word)) {
+        let linked = links.iter().filter(|link| link.source == s);
+        let written = literal(word.of(source));
+        let place = if is_number(word.of(source)) {
+            let mut linked: Vec<&Link> =
+                linked.filter(|link| unknown.contains(&target_words[link.target])).collect();
+            linked.sort_by(|a, b| b.score.total_cmp(&a.score));
+            let word = linked.first().map(|link| target_words[link.target]).or(only);
+            unknown.retain(|other| Some(*other) != word);
+            // What surrounds the digits stays: `1970s`, `$20`.
+            word.and_then(|word| {
+                let digits = |c: char| c.is_ascii_digit();
+                let text = word.of(target);
+                let (first, last) = (text.find(digits)?, text.rfind(digits)?);
+                Some(Span::new(word.start + first, word.start + last + 1))
+            })
+        } else {
+            name(s, links, target, target_words)
+        };
+        if let Some(place) = place
+            && found.iter().all(|(other, _)| other.overlap(place) == 0)
+        {
+            found.push((place, written));
+        }
+    }
+    found.sort_by_key(|(place, _)| *place);
+    found
+}
+
+/// The neighbouring words with letters that stand for source word `s` and no other.
+fn name(s: usize, links: &[Link], target: &str, words: &[Span]) -> Option<Span> {
+    let own = |t: usize| {
+        let mut linked = links.iter().filter(|link| link.target == t).peekable();
+        linked.peek().is_some()
+            && linked.all(|link| link.source == s)
+            && words[t].of(target).contains(char::is_alphabetic)
+    };
+    let best = links.iter().filter(|link| link.source == s && own(link.target));
+    let best = best.max_by(|a, b| a.score.total_cmp(&b.score))?.target;
+    let first = (0..best).rev().take_while(|&t| own(t)).last().unwrap_or(best);
+    let last = (best..words.len()).take_while(|&t| own(t)).last().unwrap_or(best);
+    Some(words[first].cover(words[last]))
+}
+
+/// The text after the replacements, where `spans` of it are then, and where the new texts are.
+/// A span that reaches into a replaced stretch covers its new text.
+pub fn replace(
+    text: &str,
+    spans: &[Span],
+    replacements: &[(Span, String)],
+) -> (String, Vec<Span>, Vec<Span>) {
+    let mut out = String::new();
+    let mut new = Vec::new();
+    let mut at = 0;
+    for (place, written) in replacements {
+        out.push_str(&text[at..place.start]);
+        new.push(Span::new(out.len(), out.len() + written.len()));
+        out.push_str(written);
+        at = place.end;
+    }
+    out.push_str(&text[at..]);
+    // Where a byte of the old text is now; `end` says on which side of a replaced stretch.
+    let moved = |byte: usize, end: bool| {
+        let before = replacements.partition_point(|(place, _)| place.end <= byte);
+        if let Some((place, _)) = replacements.get(before)
+            && place.start < byte + usize::from(!end)
+        {
+            return if end { new[before].end } else { new[before].start };
+        }
+        match before.checked_sub(1) {
+            Some(last) => new[last].end + (byte - replacements[last].0.end),
+            None => byte,
+        }
+    };
+    let spans = spans
+        .iter()
+        .map(|span| {
+            let start = moved(span.start, false);
+            Span::new(start, moved(span.end, true).max(start))
+        })
+        .collect();
+    (out, spans, new)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::text::words;
+    use proptest::prelude::*;
+
+    fn restored(source: &str, target: &str, links: &[(usize, usize)]) -> String {
+        let links: Vec<Link> =
+            links.iter().map(|&(source, target)| Link { source, target, score: 0.5 }).collect();
+        let found = replacements(source, &words(source), target, &words(target), &links);
+        replace(target, &[], &found).0
+    }
+
+    #[test]
+    fn what_stands_for_a_lost_word_becomes_it() {
+        for (source, target, links, expected) in [
+            ("عام ١٩٥٠ وحده", "In 1970s, alone", &[(1, 1)][..], "In 1950s, alone"),
+            ("باع ٢٬٣٥٠ كتابا", "He sold 23,500 books", &[], "He sold 2,350 books"),
+            ("شركة Nadim هنا", "The Nad Dim company", &[(1, 1), (1, 2)], "The Nadim company"),
+            // Nothing stands for the lost word, or what does stands for another too.
+            ("شركة Nadim هنا", "The company", &[], "The company"),
+            ("شركة Nadim هنا", "The company", &[(0, 1), (1, 1)], "The company"),
+            // Two of each, and nothing says which is which.
+            ("٥٥ و ٦٦", "51 and 61", &[], "51 and 61"),
+            ("٥٥ و ٦٦", "51 and 61", &[(0, 2), (2, 0)], "66 and 55"),
+        ] {
+            assert_eq!(restored(source, target, links), expected, "{source}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn spans_follow_their_text(
+            pieces in prop::collection::vec(("[a-cé]{0,3}", prop::option::of("[0-9]{0,3}")), 0..8),
+        ) {
+            let mut text = String::new();
+            let mut spans = Vec::new();
+            let mut replacements = Vec::new();
+            for (piece, new) in &pieces {
+                let span = Span::new(text.len(), text.len() + piece.len());
+                text.push_str(piece);
+                spans.push(span);
+                if let Some(new) = new && !span.is_empty() {
+                    replacements.push((span, new.clone()));
+                }
+            }
+            let (out, moved, new) = replace(&text, &spans, &replacements);
+            let mut new = new.iter();
+            for (span, (piece, instead)) in moved.iter().zip(&pieces) {
+                match instead {
+                    _ if piece.is_empty() => prop_assert!(span.start <= span.end),
+                    Some(instead) => {
+                        prop_assert_eq!(span.of(&out), instead);
+                        prop_assert_eq!(new.next().unwrap().of(&out), instead);
+                    }
+                    None => prop_assert_eq!(span.of(&out), piece),
+                }
+            }
+        }
+    }
+}
