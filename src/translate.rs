@@ -328,7 +328,8 @@ impl Translator {
             let target_words = words(&writing.text);
             let source = align::Side { text, words: &source_words, tokens: &tokens };
             let mut target = writing.finish(target_words, &attention, source, settings.align);
-            if settings.restore {
+            // Alternatives stay the model's own.
+            if settings.restore && n == 0 {
                 let Target { text: written, words: target_words, links, .. } = &target;
                 let wrong =
                     restore::replacements(text, &source_words, written, target_words, links);
