@@ -262,7 +262,7 @@ impl Marian {
             memory,
             history: vec![Vec::new(); self.decoder.len()],
             hypotheses: Hypotheses::new(sources.len()),
-            predicted: Predicted::Nothing,
+            predicted: Predicted::default(),
             scratch,
         })
     }

@@ -145,7 +145,7 @@ impl T5 {
             memory,
             history: vec![Vec::new(); self.decoder.len()],
             hypotheses: Hypotheses::new(sources.len()),
-            predicted: Predicted::Nothing,
+            predicted: Predicted::default(),
             scratch,
         })
     }

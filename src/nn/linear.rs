@@ -1,9 +1,9 @@
 //! Linear layers, in float32 or eight bits.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
-use super::kernels::{Kernel, Matrix, PackedMatrix, Quantized};
-use super::{Activation, Compute, math, with_values};
+use super::kernels::{FloatMatrix, Kernel, Matrix, PackedMatrix, Quantized};
+use super::{Activation, Compute, with_values};
 use crate::Result;
 
 /// What becomes of the results of a product.
@@ -27,11 +27,7 @@ pub struct Linear {
 
 #[derive(Debug, Clone)]
 enum Weights {
-    Float32 {
-        /// `[inputs, outputs]`, a transposed view of what the checkpoint stores.
-        matrix: Tensor,
-        bias: Option<Vec<f32>>,
-    },
+    Float32(FloatMatrix),
     Int8(PackedMatrix),
 }
 
@@ -68,15 +64,13 @@ impl Linear {
     pub fn new(weight: &Tensor, bias: Option<&Tensor>, compute: Compute) -> Result<Self> {
         let (outputs, inputs) = weight.dims2()?;
         let bias = bias.map(|bias| with_values(bias, <[f32]>::to_vec)).transpose()?;
-        let weights = match compute {
-            Compute::Float32 => Weights::Float32 { matrix: weight.t()?, bias },
-            Compute::Int8 => {
-                let kernel = Kernel::select()?;
-                let packed =
-                    with_values(weight, |w| PackedMatrix::new(kernel, w, bias.as_deref(), inputs));
-                Weights::Int8(packed??)
+        let (kernel, bias) = (Kernel::select()?, bias.as_deref());
+        let weights = with_values(weight, |weight| match compute {
+            Compute::Float32 => {
+                FloatMatrix::new(kernel, weight, bias, inputs).map(Weights::Float32)
             }
-        };
+            Compute::Int8 => PackedMatrix::new(kernel, weight, bias, inputs).map(Weights::Int8),
+        })??;
         Ok(Linear { inputs, outputs, weights })
     }
 
@@ -106,42 +100,11 @@ impl Linear {
             out.resize(rows * self.outputs, 0.0);
         }
         match &self.weights {
+            Weights::Float32(matrix) => matrix.matmul(x, epilogue, out),
             Weights::Int8(matrix) => {
                 matrix.matmul(workspace.quantize(x, self.inputs)?, epilogue, out);
-                Ok(())
-            }
-            Weights::Float32 { matrix, bias } => {
-                // gemm takes other paths, adding in another order, for one row and for products of
-                // up to 256 elements. More rows keep a row's numbers the same in any batch.
-                let least = rows.max(2).max(257usize.div_ceil(self.outputs));
-                let mut padded = x.to_vec();
-                padded.resize(least * self.inputs, 0.0);
-                let x = Tensor::from_vec(padded, (least, self.inputs), &Device::Cpu)?;
-                with_values(&x.matmul(matrix)?, |y| {
-                    finish(&y[..rows * self.outputs], bias.as_deref(), epilogue, out);
-                })
             }
         }
+        Ok(())
     }
-}
-
-/// Puts products into `out`, as the epilogue says.
-fn finish(y: &[f32], bias: Option<&[f32]>, epilogue: Epilogue, out: &mut [f32]) {
-    math::vectorized(
-        #[inline(always)]
-        || {
-            match epilogue {
-                Epilogue::Add => out.iter_mut().zip(y).for_each(|(out, y)| *out += y),
-                Epilogue::Store | Epilogue::Activate(_) => out.copy_from_slice(y),
-            }
-            if let Some(bias) = bias {
-                for row in out.chunks_exact_mut(bias.len()) {
-                    row.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
-                }
-            }
-            if let Epilogue::Activate(activation) = epilogue {
-                activation.apply(out);
-            }
-        },
-    );
 }

@@ -144,38 +144,14 @@ pub fn log_sum_exp_besides(x: &[f32], indices: &[u32]) -> f32 {
 
 /// The `k` largest values with their indices, best first, equal ones in order of index; those at
 /// `banned` indices left out.
-pub fn top_k(x: &[f32], k: usize, banned: &[u32]) -> Vec<(u32, f32)> {
-    const BLOCK: usize = 64;
-    let mut best: Vec<(u32, f32)> = Vec::with_capacity(k + 1);
-    if k == 0 {
-        return best;
-    }
-    let mut threshold = f32::NEG_INFINITY;
-    for (b, block) in x.chunks(BLOCK).enumerate() {
-        // Once k good values are known, hardly any block holds a better one.
-        if best.len() == k && !any_above(block, threshold) {
-            continue;
-        }
-        for (i, &value) in block.iter().enumerate() {
-            let id = (b * BLOCK + i) as u32;
-            if (best.len() == k && value <= threshold) || value.is_nan() || banned.contains(&id) {
-                continue;
-            }
-            let at = best.partition_point(|&(_, other)| other >= value);
-            best.insert(at, (id, value));
-            best.truncate(k);
-            threshold = best[best.len() - 1].1;
-        }
-    }
+#[cfg(test)]
+pub(crate) fn top_k(x: &[f32], k: usize, banned: &[u32]) -> Vec<(u32, f32)> {
+    let values = x.iter().enumerate().map(|(i, &value)| (i as u32, value));
+    let mut best: Vec<(u32, f32)> =
+        values.filter(|(i, value)| !banned.contains(i) && !value.is_nan()).collect();
+    best.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    best.truncate(k);
     best
-}
-
-fn any_above(block: &[f32], threshold: f32) -> bool {
-    let mut any = false;
-    for &value in block {
-        any |= value > threshold;
-    }
-    any
 }
 
 #[inline(always)]
@@ -210,20 +186,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn top_k_equals_a_full_sort(
-            x in prop::collection::vec(prop::sample::select(vec![-1f32, 0.0, 0.5, 1.0, 3.0, 7.5]), 0..300),
-            k in 0usize..12,
-            banned in prop::collection::vec(0u32..300, 0..5),
-        ) {
-            let mut sorted: Vec<(u32, f32)> = x
-                .iter().enumerate().map(|(i, &v)| (i as u32, v))
-                .filter(|(i, _)| !banned.contains(i)).collect();
-            sorted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-            sorted.truncate(k);
-            prop_assert_eq!(top_k(&x, k, &banned), sorted);
-        }
-
         #[test]
         fn log_sum_exp_equals_double_precision(x in prop::collection::vec(-30f32..30.0, 1..200)) {
             let exact = x.iter().map(|&v| (v as f64).exp()).sum::<f64>().ln();

@@ -2,8 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::kernels::{Kernel, Matrix, OutputLayer, Quantized, RowBest};
-use super::{Compute, Epilogue, Linear, Workspace, math, with_values};
+use super::kernels::{FloatMatrix, Kernel, OutputLayer, PackedMatrix, Quantized, RowBest};
+use super::{Compute, Workspace, with_values};
 use crate::Result;
 
 /// The layer from `[rows, width]` to a vocabulary.
@@ -15,36 +15,40 @@ pub struct Output {
 
 #[derive(Debug)]
 enum Weights {
-    Float32(Linear),
-    Int8(OutputLayer),
+    Float32(OutputLayer<FloatMatrix>),
+    Int8(OutputLayer<PackedMatrix>),
 }
 
 /// What is remembered of a step, to tell the probability of any token.
 #[derive(Debug, Default)]
-pub enum Predicted {
+pub struct Predicted {
+    /// The states, `[rows, width]`, in the numbers of the weights.
+    states: States,
+    /// What was found of each row.
+    rows: Vec<RowBest>,
+}
+
+#[derive(Debug, Default)]
+enum States {
     /// No step yet.
     #[default]
     Nothing,
-    /// Logits `[rows, vocabulary]`, and `ln Σ e^logit` of each row.
-    Logits(Vec<f32>, Vec<f32>),
-    /// The states in eight bits, and what was found of each row.
-    States(Quantized, Vec<RowBest>),
+    Float32(Vec<f32>),
+    Int8(Quantized),
 }
 
 impl Output {
     /// From a weight `[vocabulary, width]` and a bias `[vocabulary]`.
     pub fn new(weight: &Tensor, bias: Option<&Tensor>, compute: Compute) -> Result<Self> {
         let inputs = weight.dim(1)?;
-        let weights = match compute {
-            Compute::Float32 => Weights::Float32(Linear::new(weight, bias, compute)?),
-            Compute::Int8 => {
-                let kernel = Kernel::select()?;
-                let bias = bias.map(|bias| with_values(bias, <[f32]>::to_vec)).transpose()?;
-                let layer =
-                    with_values(weight, |w| OutputLayer::new(kernel, w, bias.as_deref(), inputs));
-                Weights::Int8(layer??)
+        let bias = bias.map(|bias| with_values(bias, <[f32]>::to_vec)).transpose()?;
+        let (kernel, bias) = (Kernel::select()?, bias.as_deref());
+        let weights = with_values(weight, |weight| match compute {
+            Compute::Float32 => {
+                OutputLayer::new(kernel, weight, bias, inputs).map(Weights::Float32)
             }
-        };
+            Compute::Int8 => OutputLayer::new(kernel, weight, bias, inputs).map(Weights::Int8),
+        })??;
         Ok(Output { inputs, weights })
     }
 
@@ -58,66 +62,64 @@ impl Output {
         workspace: &mut Workspace,
         predicted: &mut Predicted,
     ) -> Result<Vec<Vec<(u32, f32)>>> {
-        let normalized = |best: &[(u32, f32)], log_sum: f32| {
-            best.iter().map(|&(id, logit)| (id, logit - log_sum)).collect()
-        };
+        let Predicted { states, rows } = predicted;
         match &self.weights {
-            Weights::Float32(linear) => {
-                let (mut logits, mut log_sums) = match std::mem::take(predicted) {
-                    Predicted::Logits(logits, log_sums) => (logits, log_sums),
-                    _ => Default::default(),
+            Weights::Float32(layer) => {
+                let mut copy = match std::mem::take(states) {
+                    States::Float32(copy) => copy,
+                    _ => Vec::new(),
                 };
-                linear.forward(x, Epilogue::Store, workspace, &mut logits)?;
-                log_sums.clear();
-                let rows = logits.chunks_exact(linear.outputs()).zip(banned);
-                let best = rows.map(|(logits, banned)| {
-                    let log_sum = math::log_sum_exp(logits);
-                    log_sums.push(log_sum);
-                    normalized(&math::top_k(logits, k, banned), log_sum)
-                });
-                let best = best.collect();
-                *predicted = Predicted::Logits(logits, log_sums);
-                Ok(best)
+                copy.clear();
+                copy.extend_from_slice(x);
+                layer.search(&copy, k, banned, rows);
+                *states = States::Float32(copy);
             }
             Weights::Int8(layer) => {
-                let (mut states, mut rows) = match std::mem::take(predicted) {
-                    Predicted::States(states, rows) => (states, rows),
-                    _ => (Quantized::new(layer.matrix().kernel()), Vec::new()),
-                };
-                states.quantize(x, self.inputs);
-                layer.search(&states, k, banned, &mut rows);
-                let best = rows.iter().map(|row| normalized(&row.best, row.log_sum())).collect();
-                *predicted = Predicted::States(states, rows);
-                Ok(best)
+                let quantized = workspace.quantize(x, self.inputs)?;
+                layer.search(quantized, k, banned, rows);
+                match states {
+                    States::Int8(states) => std::mem::swap(states, quantized),
+                    _ => *states = States::Int8(quantized.clone()),
+                }
             }
         }
+        let normalized = |row: &RowBest| {
+            let log_sum = row.log_sum();
+            row.best.iter().map(|&(id, logit)| (id, logit - log_sum)).collect()
+        };
+        Ok(rows.iter().map(normalized).collect())
     }
 
     /// Natural log-probability of `id` as the next token of `row`; NaN before a step.
     pub fn log_prob(&self, predicted: &Predicted, row: usize, id: u32) -> f32 {
-        match (&self.weights, predicted) {
-            (Weights::Float32(linear), Predicted::Logits(logits, log_sums)) => {
-                logits[row * linear.outputs() + id as usize] - log_sums[row]
-            }
-            (Weights::Int8(layer), Predicted::States(states, rows)) => {
-                layer.logit(states, row, id) - rows[row].log_sum()
-            }
-            _ => f32::NAN,
+        let logit = match (&self.weights, &predicted.states) {
+            (Weights::Float32(layer), States::Float32(states)) => layer.logit(states, row, id),
+            (Weights::Int8(layer), States::Int8(states)) => layer.logit(states, row, id),
+            _ => return f32::NAN,
+        };
+        logit - predicted.rows[row].log_sum()
+    }
+
+    /// All logits of a row.
+    #[cfg(test)]
+    pub fn logits(&self, predicted: &Predicted, row: usize) -> Vec<f32> {
+        match (&self.weights, &predicted.states) {
+            (Weights::Float32(layer), States::Float32(states)) => layer.logits(states, row),
+            (Weights::Int8(layer), States::Int8(states)) => layer.logits(states, row),
+            _ => Vec::new(),
         }
     }
 
     /// Natural logarithm of the probability that the next token of `row` is none of `ids`; NaN
     /// before a step.
     pub fn log_prob_besides(&self, predicted: &Predicted, row: usize, ids: &[u32]) -> f32 {
-        match (&self.weights, predicted) {
-            (Weights::Float32(linear), Predicted::Logits(logits, log_sums)) => {
-                let logits = &logits[row * linear.outputs()..][..linear.outputs()];
-                math::log_sum_exp_besides(logits, ids) - log_sums[row]
+        let log_sum = match (&self.weights, &predicted.states) {
+            (Weights::Float32(layer), States::Float32(states)) => {
+                layer.log_sum_besides(states, row, ids)
             }
-            (Weights::Int8(layer), Predicted::States(states, rows)) => {
-                layer.log_sum_besides(states, row, ids) - rows[row].log_sum()
-            }
-            _ => f32::NAN,
-        }
+            (Weights::Int8(layer), States::Int8(states)) => layer.log_sum_besides(states, row, ids),
+            _ => return f32::NAN,
+        };
+        log_sum - predicted.rows[row].log_sum()
     }
 }

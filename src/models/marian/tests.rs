@@ -42,11 +42,8 @@ fn assert_close(ours: &[f32], theirs: &[f32], what: &str) {
     assert!(worst < 1e-4, "{what}: off by {worst}");
 }
 
-fn logits<'s>(session: &'s MarianSession) -> &'s [f32] {
-    match &session.predicted {
-        Predicted::Logits(logits, _) => logits,
-        _ => panic!("no logits"),
-    }
+fn logits(session: &MarianSession) -> Vec<f32> {
+    session.model.output.logits(&session.predicted, 0)
 }
 
 #[test]

@@ -51,10 +51,7 @@ fn force(model: &T5, run: &Forced) -> (Vec<f32>, Vec<f32>) {
     let mut input = model.info.decoder_start;
     for &id in &run.target {
         session.step(&[input], 1, &[vec![]]).unwrap();
-        match &session.predicted {
-            Predicted::Logits(logits, _) => all.extend_from_slice(logits),
-            _ => panic!("no logits"),
-        }
+        all.extend(model.output.logits(&session.predicted, 0));
         attention.extend_from_slice(session.attention(0));
         input = id;
     }
