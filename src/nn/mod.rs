@@ -26,7 +26,7 @@ use crate::Result;
 /// How products are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compute {
-    /// By candle, in float32.
+    /// In float32.
     Float32,
     /// By [`kernels`], of weights and activations in eight bits.
     Int8,
