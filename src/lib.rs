@@ -19,6 +19,7 @@ pub mod models;
 pub mod nn;
 pub mod output;
 pub mod restore;
+pub mod summarize;
 pub mod text;
 pub mod tokenizer;
 pub mod translate;

@@ -6,6 +6,7 @@ mod model;
 mod models;
 mod progress;
 mod sink;
+mod summarize;
 mod translate;
 
 use std::process::ExitCode;
@@ -26,6 +27,9 @@ Examples:
 
   See where every English word came from:
     tarjim translate --align article.txt
+
+  The gist in five bullets, each with its source:
+    tarjim summarize article.txt
 
   In a script, one JSON object a sentence:
     cat *.txt | tarjim translate --format jsonl --align > out.jsonl
@@ -49,6 +53,7 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Translate(translate::TranslateArgs),
+    Summarize(summarize::SummarizeArgs),
     Align(align::AlignArgs),
     Eval(eval::EvalArgs),
     Models(models::ModelsArgs),
@@ -80,6 +85,7 @@ impl Cli {
         };
         let done: tarjim::Result<ExitCode> = match &self.command {
             Command::Translate(args) => translate::run(args, volume),
+            Command::Summarize(args) => summarize::run(args, volume),
             Command::Align(args) => align::run(args, volume).map(|()| ExitCode::SUCCESS),
             Command::Eval(args) => {
                 sink::to_stdout(|out| eval::run(args, out)).map(|()| ExitCode::SUCCESS)

@@ -74,7 +74,7 @@ enum Rewriting {
 }
 
 /// A number from 0 to 1.
-fn share(text: &str) -> Result<f32, String> {
+pub fn share(text: &str) -> Result<f32, String> {
     let value: f32 = text.parse().map_err(|_| "not a number".to_string())?;
     match (0.0..=1.0).contains(&value) {
         true => Ok(value),

@@ -340,7 +340,8 @@ impl TranslateArgs {
     }
 }
 
-fn open(path: &Path) -> Result<File> {
+/// Opens a file, but not a folder.
+pub fn open(path: &Path) -> Result<File> {
     let file = File::open(path).map_err(Error::read(path))?;
     // Reading a folder would fail later, with an error that says less.
     match file.metadata().map_err(Error::read(path))?.is_dir() {
