@@ -126,6 +126,47 @@ fn citations_point_into_the_document() {
     assert!(cited > 0);
 }
 
+/// Records of three good lines between bad ones.
+const RECORDS: &str = concat!(
+    "{\"id\": 7, \"text\": \"وصل الوزير إلى القاهرة\", \"tags\": [1, null]}\n",
+    "{\"id\": 8, \"text\": 12}\n",
+    "not json\n",
+    "\n",
+    "{\"id\": 9, \"text\": \"\"}\n",
+    "[1]\n",
+    "{\"id\": 10}\n",
+    "{\"id\": 11, \"text\": \"ذهب الطالب إلى المدرسة.\\n\\nhello\"}",
+);
+
+#[test]
+fn every_record_is_answered_by_one() {
+    let jsonl =
+        |args: &[&str]| translate(&[&["--input-format", "jsonl"][..], args].concat(), RECORDS);
+    insta::assert_snapshot!("records", jsonl(&[]));
+    insta::assert_snapshot!("records_align", jsonl(&["--align", "--shard", "0/7"]));
+    insta::assert_snapshot!("records_format", jsonl(&["--format", "tsv"]));
+    insta::assert_snapshot!("records_shard", jsonl(&["--shard", "4/4"]));
+    assert_eq!(jsonl(&["--flush"]), jsonl(&[]));
+}
+
+/// The shards of a stream hold each record once.
+#[test]
+fn shards_make_up_the_stream() {
+    let lines: String =
+        (0..50).map(|n| format!("{{\"id\":{n},\"text\":\"وصل الوزير إلى القاهرة\"}}\n")).collect();
+    let run = |args: &[&str]| {
+        let args = [&["translate"][..], &TOY, &["--input-format", "jsonl"], args].concat();
+        String::from_utf8(tarjim().args(args).write_stdin(lines.clone()).output().unwrap().stdout)
+            .unwrap()
+    };
+    let whole = run(&[]);
+    assert_eq!(whole.lines().count(), 50);
+    let shards: Vec<String> = (0..3).map(|n| run(&["--shard", &format!("{n}/3")])).collect();
+    let mut shards: Vec<_> = shards.iter().map(|shard| shard.lines()).collect();
+    let woven: Vec<&str> = (0..50).map(|n| shards[n % 3].next().unwrap()).collect();
+    assert_eq!(woven, whole.lines().collect::<Vec<_>>());
+}
+
 #[test]
 fn with_lines_every_line_is_a_sentence() {
     let text = "وصل الوزير إلى\nالقاهرة\n\nذهب الطالب إلى المدرسة. خرج الرجل من السوق";

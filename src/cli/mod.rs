@@ -5,6 +5,7 @@ mod eval;
 mod model;
 mod models;
 mod progress;
+mod records;
 mod sink;
 mod summarize;
 mod translate;

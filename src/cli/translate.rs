@@ -15,6 +15,7 @@ use tarjim::translate::Translation;
 use tarjim::{Error, Result};
 
 use super::model::{Loaded, ModelArgs};
+use super::records::{self, Fields, Shard};
 use super::sink::Sink;
 use super::{SOME_FAILED, Volume, is_broken_pipe, report, say};
 
@@ -29,7 +30,8 @@ Examples:
   tarjim translate -o article.en.txt article.txt
   tarjim translate --output-dir english *.txt      english/NAME.en.txt for each
   tarjim translate --format json --n-best 4 --beam 8 article.txt
-  echo 'مرحبا بالعالم' | tarjim translate";
+  echo 'مرحبا بالعالم' | tarjim translate
+  tarjim translate --input-format jsonl --field body < news.jsonl > english.jsonl";
 
 /// Translate Arabic text files to English
 #[derive(Args, Debug)]
@@ -47,6 +49,26 @@ pub struct TranslateArgs {
     /// How results are written [default: text, or interlinear with --align]
     #[arg(long, short, value_enum)]
     format: Option<FormatArg>,
+    /// What the input is
+    #[arg(long, value_enum, default_value = "text", help_heading = "Record options")]
+    input_format: InputFormat,
+    /// Field of a record that holds the Arabic text
+    #[arg(long, value_name = "NAME", default_value = "text", help_heading = "Record options")]
+    field: String,
+    /// Field of a record that is given the translation
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "translation",
+        help_heading = "Record options"
+    )]
+    target_field: String,
+    /// Only records I, I+N, I+2N …, counted from 0
+    #[arg(long, value_name = "I/N", help_heading = "Record options")]
+    shard: Option<Shard>,
+    /// Answer a record as soon as no other waits, instead of in large batches
+    #[arg(long, help_heading = "Record options")]
+    flush: bool,
     /// Take every line as one sentence: line N of the output translates line N of the input
     #[arg(long)]
     lines: bool,
@@ -78,6 +100,15 @@ pub struct TranslateArgs {
     early_stopping: bool,
     #[command(flatten)]
     model: ModelArgs,
+}
+
+/// What documents are written in.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum InputFormat {
+    /// Plain text
+    Text,
+    /// JSON objects, one a line; each is answered by one line, with a translation or an error
+    Jsonl,
 }
 
 /// Formats by name.
@@ -127,6 +158,12 @@ struct Count {
 
 /// Runs `tarjim translate`.
 pub fn run(args: &TranslateArgs, volume: Volume) -> Result<ExitCode> {
+    if args.input_format == InputFormat::Jsonl {
+        return args.records(volume);
+    }
+    if args.shard.is_some() || args.flush {
+        return Err(Error::Usage("--shard and --flush need --input-format jsonl".into()));
+    }
     let format = args.format()?;
     let jobs = args.jobs(format)?;
     let mut loaded = args.model.load(volume)?;
@@ -187,6 +224,40 @@ pub fn run(args: &TranslateArgs, volume: Volume) -> Result<ExitCode> {
 }
 
 impl TranslateArgs {
+    /// Translates streams of records.
+    fn records(&self, volume: Volume) -> Result<ExitCode> {
+        if self.format.is_some() || self.n_best.is_some() || self.output_dir.is_some() {
+            return Err(Error::Usage(
+                "records are answered by records: --format, --n-best and --output-dir do not go with --input-format jsonl".into(),
+            ));
+        }
+        let mut loaded = self.model.load(volume)?;
+        self.apply(&mut loaded)?;
+        let fields = Fields { source: &self.field, target: &self.target_field, align: self.align };
+        let segment = if self.lines { segment_lines } else { segment };
+        let mut sink = Sink::open(self.output.as_deref())?;
+        let (mut records, mut failed) = (0, 0);
+        for job in self.jobs(Format::Jsonl)? {
+            let (reader, name): (Box<dyn Read>, &Path) = match job.input {
+                Some(path) => (Box::new(open(path)?), path),
+                None => (Box::new(io::stdin().lock()), Path::new("<stdin>")),
+            };
+            let how = (self.shard, self.flush);
+            let count =
+                records::translate(reader, name, sink.writer(), &loaded, segment, &fields, how)?;
+            records += count.records;
+            failed += count.failed;
+        }
+        sink.finish()?;
+        match failed {
+            0 => Ok(ExitCode::SUCCESS),
+            _ => {
+                say(&format!("error: {failed} of {records} records failed"));
+                Ok(ExitCode::from(SOME_FAILED))
+            }
+        }
+    }
+
     /// The format, if it can hold what was asked for.
     fn format(&self) -> Result<Format> {
         let by_default = if self.align { Format::Interlinear } else { Format::Text };
@@ -351,7 +422,7 @@ pub fn open(path: &Path) -> Result<File> {
 }
 
 /// Writes the segments of a block, each sentence as its translation.
-fn write(
+pub fn write(
     out: &mut dyn Write,
     writer: &mut dyn Writer,
     text: &str,
