@@ -12,22 +12,30 @@ pub(super) struct Rows {
     pub spans: Vec<Range<usize>>,
     /// Sentence of each row.
     owner: Vec<usize>,
+    /// The numbers of all rows.
+    numbers: Vec<u32>,
 }
 
 impl Rows {
     pub fn new(sources: &[&[u32]]) -> Self {
-        let mut rows = Rows { spans: Vec::new(), owner: Vec::new() };
+        let mut rows = Rows { spans: Vec::new(), owner: Vec::new(), numbers: Vec::new() };
         for (i, source) in sources.iter().enumerate() {
             let start = rows.owner.len();
             rows.owner.resize(start + source.len(), i);
             rows.spans.push(start..rows.owner.len());
         }
+        rows.numbers = (0..rows.owner.len() as u32).collect();
         rows
     }
 
+    /// All rows of a sentence.
+    pub fn of(&self, sentence: usize) -> &[u32] {
+        &self.numbers[self.spans[sentence].clone()]
+    }
+
     /// All rows of the sentence that `row` belongs to.
-    pub fn sentence(&self, row: usize) -> &Range<usize> {
-        &self.spans[self.owner[row]]
+    pub fn beside(&self, row: usize) -> &[u32] {
+        self.of(self.owner[row])
     }
 }
 
@@ -52,8 +60,10 @@ pub(super) fn check_sources(info: &ModelInfo, sources: &[&[u32]]) -> Result<()> 
 pub(super) struct Hypotheses {
     /// Source of each row.
     pub owner: Vec<usize>,
-    /// For each row, where its keys and values stand in every step.
+    /// For each row, where its keys and values of every step stand among those of all rows.
     pub paths: Vec<Vec<u32>>,
+    /// Rows of all steps so far.
+    count: usize,
     /// What alignment is read from, for each row, `[source]`.
     pub attention: Vec<Vec<f32>>,
 }
@@ -64,19 +74,23 @@ impl Hypotheses {
         Hypotheses {
             owner: (0..sources).collect(),
             paths: vec![Vec::new(); sources],
+            count: 0,
             attention: vec![Vec::new(); sources],
         }
     }
 
-    /// Begins the step after `steps` others; every row's keys and values will stand where it does.
-    pub fn begin_step(&mut self, steps: usize, info: &ModelInfo) -> Result<()> {
-        if steps >= info.max_positions {
-            return Err(Error::Usage(format!("the model writes at most {steps} tokens")));
+    /// Begins a step, whose keys and values will stand after those of all steps before, and returns
+    /// the position of its tokens.
+    pub fn begin_step(&mut self, info: &ModelInfo) -> Result<usize> {
+        let position = self.paths.first().map_or(0, Vec::len);
+        if position >= info.max_positions {
+            return Err(Error::Usage(format!("the model writes at most {position} tokens")));
         }
         for (row, path) in self.paths.iter_mut().enumerate() {
-            path.push(row as u32);
+            path.push((self.count + row) as u32);
         }
-        Ok(())
+        self.count += self.paths.len();
+        Ok(position)
     }
 
     /// See [`super::Session::select`].

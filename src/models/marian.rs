@@ -5,15 +5,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
-
 use candle_core::Tensor;
 use serde::Deserialize;
 
 use super::batch::{Hypotheses, Rows, check_sources};
 use super::{AlignmentHead, Candidate, ModelInfo, Seq2Seq, Session};
 use crate::checkpoint::{Checkpoint, Weights};
-use crate::nn::attention::{Heads, History, Memory, Queries, attend};
+use crate::nn::attention::{Heads, Memory, Queries};
 use crate::nn::{
     Activation, Compute, Embedding, Epilogue, LayerNorm, Linear, Output, Predicted, Workspace,
 };
@@ -231,13 +229,15 @@ impl Marian {
     }
 
     /// Encoder states of all tokens of all sources, `[tokens, width]`.
-    fn encode(&self, sources: &[&[u32]], scratch: &mut Scratch) -> Result<Vec<f32>> {
+    fn encode(&self, sources: &[&[u32]], rows: &Rows, scratch: &mut Scratch) -> Result<Vec<f32>> {
         let tokens = sources.iter().flat_map(|source| source.iter().copied().zip(0..));
         let mut x = Vec::new();
         self.source_embedding.forward(tokens, &mut x)?;
-        let rows = Rows::new(sources);
+        let heads = self.config.heads(self.config.encoder_attention_heads);
+        let mut tokens = Memory::new(self.compute, heads);
         for layer in &self.encoder {
-            layer.forward(&mut x, &rows, scratch)?;
+            tokens.clear();
+            layer.forward(&mut x, rows, &mut tokens, scratch)?;
         }
         if let Some(norm) = &self.encoder_norm {
             norm.forward(&mut x);
@@ -248,19 +248,21 @@ impl Marian {
     fn session(&self, sources: &[&[u32]]) -> Result<MarianSession<'_>> {
         check_sources(&self.info, sources)?;
         let mut scratch = Scratch::new(self.compute)?;
-        let states = self.encode(sources, &mut scratch)?;
-        let mut memory = Vec::with_capacity(self.decoder.len());
-        for layer in &self.decoder {
-            let mut rows = Vec::new();
-            let workspace = &mut scratch.workspace;
-            layer.cross_memory.forward(&states, Epilogue::Store, workspace, &mut rows)?;
-            memory.push(Memory::new(rows, 2 * self.config.d_model, self.config.d_model));
+        let sentences = Rows::new(sources);
+        let states = self.encode(sources, &sentences, &mut scratch)?;
+        let heads = self.config.heads(self.config.decoder_attention_heads);
+        let empty = Memory::new(self.compute, heads);
+        let mut memory = vec![empty.clone(); self.decoder.len()];
+        for (layer, memory) in self.decoder.iter().zip(&mut memory) {
+            let Scratch { workspace, projected, .. } = &mut scratch;
+            layer.cross_memory.forward(&states, Epilogue::Store, workspace, projected)?;
+            memory.extend(projected, 2 * self.config.d_model);
         }
         Ok(MarianSession {
             model: self,
-            spans: Rows::new(sources).spans,
+            sentences,
             memory,
-            history: vec![Vec::new(); self.decoder.len()],
+            history: vec![empty; self.decoder.len()],
             hypotheses: Hypotheses::new(sources.len()),
             predicted: Predicted::default(),
             scratch,
@@ -283,7 +285,8 @@ struct Scratch {
     workspace: Workspace,
     /// A normalized copy of what a block is given, where normalization comes first.
     normed: Vec<f32>,
-    queries: Vec<f32>,
+    /// Queries, with keys and values where they are made together.
+    projected: Vec<f32>,
     /// What attention gives.
     mixed: Vec<f32>,
     /// Inside of a feed-forward block.
@@ -295,7 +298,7 @@ impl Scratch {
         Ok(Scratch {
             workspace: Workspace::new(compute)?,
             normed: Vec::new(),
-            queries: Vec::new(),
+            projected: Vec::new(),
             mixed: Vec::new(),
             hidden: Vec::new(),
         })
@@ -354,22 +357,27 @@ struct SelfAttention {
     /// Queries, keys and values side by side: `[width]` to `[3 width]`.
     project: Linear,
     output: Linear,
-    heads: Heads,
+    width: usize,
     norm: Norm,
 }
 
 impl SelfAttention {
-    /// Queries, keys and values of the rows of `x`.
-    fn project(&self, x: &[f32], scratch: &mut Scratch) -> Result<Memory> {
-        let Scratch { workspace, normed, .. } = scratch;
-        let mut rows = Vec::new();
-        self.project.forward(self.norm.input(x, normed), Epilogue::Store, workspace, &mut rows)?;
-        Ok(Memory::new(rows, 3 * self.heads.width, self.heads.width))
-    }
-
-    /// Adds to `x` what attention gave.
-    fn finish(&self, x: &mut Vec<f32>, scratch: &mut Scratch) -> Result<()> {
-        self.output.forward(&scratch.mixed, Epilogue::Add, &mut scratch.workspace, x)?;
+    /// Adds to `x` what its rows find in those of `memory` that `attended` names for each, after
+    /// their own keys and values were added there.
+    fn forward<'a>(
+        &self,
+        x: &mut Vec<f32>,
+        memory: &mut Memory,
+        attended: impl Fn(usize) -> &'a [u32],
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let Scratch { workspace, normed, projected, mixed, .. } = scratch;
+        let input = self.norm.input(x, normed);
+        self.project.forward(input, Epilogue::Store, workspace, projected)?;
+        let queries = Queries { rows: projected, stride: 3 * self.width };
+        memory.extend(projected, queries.stride);
+        memory.attend(queries, attended, |_, _| &[], 0..0, |_, _| (), mixed);
+        self.output.forward(mixed, Epilogue::Add, workspace, x)?;
         self.norm.output(x);
         Ok(())
     }
@@ -383,12 +391,14 @@ struct EncoderLayer {
 
 impl EncoderLayer {
     /// Works on `x`, `[tokens, width]`; each sentence attends to itself.
-    fn forward(&self, x: &mut Vec<f32>, rows: &Rows, scratch: &mut Scratch) -> Result<()> {
-        let tokens = self.attention.project(x, scratch)?;
-        let own = |row: usize| tokens.part(rows.sentence(row));
-        let heads = self.attention.heads;
-        attend(tokens.queries(), heads, own, 0..0, |_, _| (), &mut scratch.mixed);
-        self.attention.finish(x, scratch)?;
+    fn forward(
+        &self,
+        x: &mut Vec<f32>,
+        rows: &Rows,
+        tokens: &mut Memory,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        self.attention.forward(x, tokens, |row| rows.beside(row), scratch)?;
         self.feed_forward.forward(x, scratch)
     }
 }
@@ -401,7 +411,6 @@ struct DecoderLayer {
     cross_memory: Linear,
     cross_output: Linear,
     cross_norm: Norm,
-    heads: Heads,
     feed_forward: FeedForward,
 }
 
@@ -436,13 +445,13 @@ impl Reader<'_> {
         Ok(Norm { norm, before: self.config.normalize_before })
     }
 
-    fn self_attention(&self, layer: &str, heads: usize) -> Result<SelfAttention> {
+    fn self_attention(&self, layer: &str) -> Result<SelfAttention> {
         let width = self.config.d_model;
         let part = |part: &str| format!("{layer}.self_attn.{part}");
         Ok(SelfAttention {
             project: self.stacked(&[part("q_proj"), part("k_proj"), part("v_proj")])?,
             output: self.linear(&part("out_proj"), width, width)?,
-            heads: self.config.heads(heads),
+            width,
             norm: self.norm(&format!("{layer}.self_attn_layer_norm"))?,
         })
     }
@@ -459,22 +468,20 @@ impl Reader<'_> {
 
     fn encoder_layer(&self, name: &str) -> Result<EncoderLayer> {
         Ok(EncoderLayer {
-            attention: self.self_attention(name, self.config.encoder_attention_heads)?,
+            attention: self.self_attention(name)?,
             feed_forward: self.feed_forward(name, self.config.encoder_ffn_dim)?,
         })
     }
 
     fn decoder_layer(&self, name: &str) -> Result<DecoderLayer> {
-        let heads = self.config.decoder_attention_heads;
         let width = self.config.d_model;
         let part = |part: &str| format!("{name}.encoder_attn.{part}");
         Ok(DecoderLayer {
-            own: self.self_attention(name, heads)?,
+            own: self.self_attention(name)?,
             cross_query: self.linear(&part("q_proj"), width, width)?,
             cross_memory: self.stacked(&[part("k_proj"), part("v_proj")])?,
             cross_output: self.linear(&part("out_proj"), width, width)?,
             cross_norm: self.norm(&format!("{name}.encoder_attn_layer_norm"))?,
-            heads: self.config.heads(heads),
             feed_forward: self.feed_forward(name, self.config.decoder_ffn_dim)?,
         })
     }
@@ -489,13 +496,13 @@ fn layer_norm(weights: &Weights, name: &str, width: usize) -> Result<LayerNorm> 
 
 struct MarianSession<'m> {
     model: &'m Marian,
-    /// Rows of each source in `memory`.
-    spans: Vec<Range<usize>>,
+    /// Rows of the sources in `memory`.
+    sentences: Rows,
     /// For each layer, keys and values of the tokens of all sources.
     memory: Vec<Memory>,
-    /// For each layer, the rows of every step so far. They are never moved: a hypothesis finds its
-    /// own by its path.
-    history: Vec<Vec<Memory>>,
+    /// For each layer, keys and values of all steps so far. They are never moved: a hypothesis finds
+    /// its own by its path.
+    history: Vec<Memory>,
     hypotheses: Hypotheses,
     predicted: Predicted,
     scratch: Scratch,
@@ -506,27 +513,21 @@ impl MarianSession<'_> {
     fn layer(&mut self, i: usize, x: &mut Vec<f32>) -> Result<()> {
         let layer = &self.model.decoder[i];
         let scratch = &mut self.scratch;
-        self.history[i].push(layer.own.project(x, scratch)?);
-        let steps = &self.history[i];
-        let past = |row: usize| History { steps, path: &self.hypotheses.paths[row] };
-        let queries = steps[steps.len() - 1].queries();
-        attend(queries, layer.own.heads, past, 0..0, |_, _| (), &mut scratch.mixed);
-        layer.own.finish(x, scratch)?;
+        let Hypotheses { owner, paths, attention, .. } = &mut self.hypotheses;
+        layer.own.forward(x, &mut self.history[i], |row| &paths[row], scratch)?;
 
-        let Scratch { workspace, normed, queries, mixed, .. } = scratch;
+        let Scratch { workspace, normed, projected, mixed, .. } = scratch;
         let input = layer.cross_norm.input(x, normed);
-        layer.cross_query.forward(input, Epilogue::Store, workspace, queries)?;
-        let memory = &self.memory[i];
-        let Hypotheses { owner, attention, .. } = &mut self.hypotheses;
-        let source = |row: usize| memory.part(&self.spans[owner[row]]);
+        layer.cross_query.forward(input, Epilogue::Store, workspace, projected)?;
+        let source = |row: usize| self.sentences.of(owner[row]);
         let AlignmentHead { layer: watched, head } = self.model.alignment;
         let watch = if i == watched { head..head + 1 } else { 0..0 };
         let seen = |row: usize, weights: &[f32]| {
             attention[row].clear();
             attention[row].extend_from_slice(weights);
         };
-        let queries = Queries { rows: queries, stride: layer.heads.width };
-        attend(queries, layer.heads, source, watch, seen, mixed);
+        let queries = Queries { rows: projected, stride: self.model.config.d_model };
+        self.memory[i].attend(queries, source, |_, _| &[], watch, seen, mixed);
         layer.cross_output.forward(mixed, Epilogue::Add, workspace, x)?;
         layer.cross_norm.output(x);
 
@@ -542,8 +543,7 @@ impl Session for MarianSession<'_> {
         banned: &[Vec<u32>],
     ) -> Result<Vec<Vec<Candidate>>> {
         let model = self.model;
-        let position = self.history[0].len();
-        self.hypotheses.begin_step(position, &model.info)?;
+        let position = self.hypotheses.begin_step(&model.info)?;
         let mut x = Vec::new();
         model.target_embedding.forward(inputs.iter().map(|&id| (id, position)), &mut x)?;
         for i in 0..model.decoder.len() {

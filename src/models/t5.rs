@@ -18,8 +18,8 @@ use self::config::Config;
 use super::batch::{Hypotheses, Rows, check_sources};
 use super::{AlignmentHead, Candidate, ModelInfo, Seq2Seq, Session};
 use crate::checkpoint::{Checkpoint, Weights};
-use crate::nn::attention::{Heads, History, Memory, Queries, attend};
-use crate::nn::relative::{Biased, RelativeBias};
+use crate::nn::attention::{Memory, Queries};
+use crate::nn::relative::RelativeBias;
 use crate::nn::{Activation, Compute, Embedding, Epilogue, Linear, Output, Predicted, RmsNorm};
 use crate::nn::{Workspace, math, with_values};
 use crate::{Error, Result};
@@ -115,35 +115,41 @@ impl T5 {
     }
 
     /// Encoder states of all tokens of all sources, `[tokens, width]`.
-    fn encode(&self, sources: &[&[u32]], scratch: &mut Scratch) -> Result<Vec<f32>> {
+    fn encode(&self, sources: &[&[u32]], rows: &Rows, scratch: &mut Scratch) -> Result<Vec<f32>> {
         let tokens = sources.iter().flat_map(|source| source.iter().copied().zip(0..));
         let mut x = Vec::new();
         self.embedding.forward(tokens, &mut x)?;
-        let rows = Rows::new(sources);
+        let mut tokens = self.memory();
         for layer in &self.encoder {
-            layer.forward(&mut x, &rows, &self.encoder_bias, scratch)?;
+            tokens.clear();
+            layer.forward(&mut x, rows, &mut tokens, &self.encoder_bias, scratch)?;
         }
         self.encoder_norm.forward(&mut x);
         Ok(x)
     }
 
+    /// For keys and values, in float32 always: scores are not scaled down here, so that eight bits
+    /// are too coarse for them.
+    fn memory(&self) -> Memory {
+        Memory::new(Compute::Float32, self.config.heads())
+    }
+
     fn session(&self, sources: &[&[u32]]) -> Result<T5Session<'_>> {
         check_sources(&self.info, sources)?;
         let mut scratch = Scratch::new(self.compute)?;
-        let states = self.encode(sources, &mut scratch)?;
-        let mut memory = Vec::with_capacity(self.decoder.len());
-        for layer in &self.decoder {
-            let mut rows = Vec::new();
-            let workspace = &mut scratch.workspace;
-            layer.cross_memory.forward(&states, Epilogue::Store, workspace, &mut rows)?;
-            let width = layer.own.heads.width;
-            memory.push(Memory::new(rows, 2 * width, width));
+        let sentences = Rows::new(sources);
+        let states = self.encode(sources, &sentences, &mut scratch)?;
+        let mut memory = vec![self.memory(); self.decoder.len()];
+        for (layer, memory) in self.decoder.iter().zip(&mut memory) {
+            let Scratch { workspace, projected, .. } = &mut scratch;
+            layer.cross_memory.forward(&states, Epilogue::Store, workspace, projected)?;
+            memory.extend(projected, 2 * layer.own.width);
         }
         Ok(T5Session {
             model: self,
-            spans: Rows::new(sources).spans,
+            sentences,
             memory,
-            history: vec![Vec::new(); self.decoder.len()],
+            history: vec![self.memory(); self.decoder.len()],
             hypotheses: Hypotheses::new(sources.len()),
             predicted: Predicted::default(),
             scratch,
@@ -170,7 +176,8 @@ struct Scratch {
     workspace: Workspace,
     /// A normalized copy of what a block is given.
     normed: Vec<f32>,
-    queries: Vec<f32>,
+    /// Queries, with keys and values where they are made together.
+    projected: Vec<f32>,
     /// What attention gives.
     mixed: Vec<f32>,
     /// Inside of a feed-forward block, and what that is multiplied with.
@@ -183,7 +190,7 @@ impl Scratch {
         Ok(Scratch {
             workspace: Workspace::new(compute)?,
             normed: Vec::new(),
-            queries: Vec::new(),
+            projected: Vec::new(),
             mixed: Vec::new(),
             hidden: Vec::new(),
             factors: Vec::new(),
@@ -226,25 +233,33 @@ impl FeedForward {
 #[derive(Debug)]
 struct SelfAttention {
     norm: RmsNorm,
-    /// Queries, keys and values side by side: `[width]` to `[3 heads.width]`.
+    /// Queries, keys and values side by side: `[states]` to `[3 width]`.
     project: Linear,
     output: Linear,
-    heads: Heads,
+    /// Width of all heads.
+    width: usize,
 }
 
 impl SelfAttention {
-    /// Queries, keys and values of the rows of `x`.
-    fn project(&self, x: &[f32], scratch: &mut Scratch) -> Result<Memory> {
-        let Scratch { workspace, normed, .. } = scratch;
-        let mut rows = Vec::new();
+    /// Adds to `x` what its rows find in those of `memory` that `attended` names for each, after
+    /// their own keys and values were added there; `at` tells the position of each.
+    fn forward<'a>(
+        &self,
+        x: &mut Vec<f32>,
+        memory: &mut Memory,
+        attended: impl Fn(usize) -> &'a [u32],
+        bias: &'a RelativeBias,
+        at: impl Fn(usize) -> usize,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let Scratch { workspace, normed, projected, mixed, .. } = scratch;
         let input = normalized(&self.norm, x, normed);
-        self.project.forward(input, Epilogue::Store, workspace, &mut rows)?;
-        Ok(Memory::new(rows, 3 * self.heads.width, self.heads.width))
-    }
-
-    /// Adds to `x` what attention gave.
-    fn finish(&self, x: &mut Vec<f32>, scratch: &mut Scratch) -> Result<()> {
-        self.output.forward(&scratch.mixed, Epilogue::Add, &mut scratch.workspace, x)
+        self.project.forward(input, Epilogue::Store, workspace, projected)?;
+        let queries = Queries { rows: projected, stride: 3 * self.width };
+        memory.extend(projected, queries.stride);
+        let bias = |row: usize, head: usize| bias.keys(head, at(row));
+        memory.attend(queries, attended, bias, 0..0, |_, _| (), mixed);
+        self.output.forward(mixed, Epilogue::Add, workspace, x)
     }
 }
 
@@ -260,17 +275,12 @@ impl EncoderLayer {
         &self,
         x: &mut Vec<f32>,
         rows: &Rows,
+        tokens: &mut Memory,
         bias: &RelativeBias,
         scratch: &mut Scratch,
     ) -> Result<()> {
-        let tokens = self.attention.project(x, scratch)?;
-        let own = |row: usize| {
-            let sentence = rows.sentence(row);
-            Biased { attended: tokens.part(sentence), bias, at: row - sentence.start }
-        };
-        let heads = self.attention.heads;
-        attend(tokens.queries(), heads, own, 0..0, |_, _| (), &mut scratch.mixed);
-        self.attention.finish(x, scratch)?;
+        let at = |row: usize| row - rows.beside(row)[0] as usize;
+        self.attention.forward(x, tokens, |row| rows.beside(row), bias, at, scratch)?;
         self.feed_forward.forward(x, scratch)
     }
 }
@@ -280,7 +290,7 @@ struct DecoderLayer {
     own: SelfAttention,
     cross_norm: RmsNorm,
     cross_query: Linear,
-    /// Keys and values of the source side by side: `[width]` to `[2 heads.width]`.
+    /// Keys and values of the source side by side: `[states]` to `[2 width]`.
     cross_memory: Linear,
     cross_output: Linear,
     feed_forward: FeedForward,
@@ -294,11 +304,6 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn heads(&self) -> Heads {
-        let count = self.config.heads;
-        Heads { count, width: count * self.config.head_width, scale: 1.0 }
-    }
-
     fn linear(&self, name: &str, from: usize, to: usize) -> Result<Linear> {
         let weight = self.weights.get(&format!("{name}.weight"), &[to, from])?;
         Linear::new(&weight, None, self.compute)
@@ -306,7 +311,7 @@ impl Reader<'_> {
 
     /// Projections to all heads, of the same input, as one.
     fn projections(&self, attention: &str, names: &[&str]) -> Result<Linear> {
-        let shape = [self.heads().width, self.config.width];
+        let shape = [self.config.heads().width, self.config.width];
         let parts = names
             .iter()
             .map(|name| self.weights.get(&format!("{attention}.{name}.weight"), &shape))
@@ -331,8 +336,12 @@ impl Reader<'_> {
         Ok(SelfAttention {
             norm: self.norm(&format!("{block}.0.layer_norm"))?,
             project: self.projections(&name, &["q", "k", "v"])?,
-            output: self.linear(&format!("{name}.o"), self.heads().width, self.config.width)?,
-            heads: self.heads(),
+            output: self.linear(
+                &format!("{name}.o"),
+                self.config.heads().width,
+                self.config.width,
+            )?,
+            width: self.config.heads().width,
         })
     }
 
@@ -368,7 +377,7 @@ impl Reader<'_> {
             cross_memory: self.projections(&cross, &["k", "v"])?,
             cross_output: self.linear(
                 &format!("{cross}.o"),
-                self.heads().width,
+                self.config.heads().width,
                 self.config.width,
             )?,
             feed_forward: self.feed_forward(block, 2)?,
@@ -378,50 +387,45 @@ impl Reader<'_> {
 
 struct T5Session<'m> {
     model: &'m T5,
-    /// Rows of each source in `memory`.
-    spans: Vec<Range<usize>>,
+    /// Rows of the sources in `memory`.
+    sentences: Rows,
     /// For each layer, keys and values of the tokens of all sources.
     memory: Vec<Memory>,
-    /// For each layer, the rows of every step so far. They are never moved: a hypothesis finds its
-    /// own by its path.
-    history: Vec<Vec<Memory>>,
+    /// For each layer, keys and values of all steps so far. They are never moved: a hypothesis finds
+    /// its own by its path.
+    history: Vec<Memory>,
     hypotheses: Hypotheses,
     predicted: Predicted,
     scratch: Scratch,
 }
 
 impl T5Session<'_> {
-    /// Takes `x`, `[rows, width]`, through layer number `i`.
-    fn layer(&mut self, i: usize, x: &mut Vec<f32>) -> Result<()> {
+    /// Takes `x`, `[rows, width]`, of tokens at `position`, through layer number `i`.
+    fn layer(&mut self, i: usize, position: usize, x: &mut Vec<f32>) -> Result<()> {
         let layer = &self.model.decoder[i];
-        let Hypotheses { owner, paths, attention } = &mut self.hypotheses;
+        let Hypotheses { owner, paths, attention, .. } = &mut self.hypotheses;
         let scratch = &mut self.scratch;
-        let heads = layer.own.heads;
-        self.history[i].push(layer.own.project(x, scratch)?);
-        let steps = &self.history[i];
-        let (at, bias) = (steps.len() - 1, &self.model.decoder_bias);
-        let past = |row: usize| Biased { attended: History { steps, path: &paths[row] }, bias, at };
-        attend(steps[at].queries(), heads, past, 0..0, |_, _| (), &mut scratch.mixed);
-        layer.own.finish(x, scratch)?;
+        let bias = &self.model.decoder_bias;
+        let past = |row: usize| paths[row].as_slice();
+        layer.own.forward(x, &mut self.history[i], past, bias, |_| position, scratch)?;
 
-        let Scratch { workspace, normed, queries, mixed, .. } = scratch;
+        let Scratch { workspace, normed, projected, mixed, .. } = scratch;
         let input = normalized(&layer.cross_norm, x, normed);
-        layer.cross_query.forward(input, Epilogue::Store, workspace, queries)?;
-        let memory = &self.memory[i];
-        let source = |row: usize| memory.part(&self.spans[owner[row]]);
+        layer.cross_query.forward(input, Epilogue::Store, workspace, projected)?;
+        let source = |row: usize| self.sentences.of(owner[row]);
         let (watched, watch) = self.model.alignment.clone();
         let watch = if i == watched { watch } else { 0..0 };
         let share = 1.0 / watch.len().max(1) as f32;
         if i == watched {
             for (row, sum) in attention.iter_mut().enumerate() {
                 sum.clear();
-                sum.resize(self.spans[owner[row]].len(), 0.0);
+                sum.resize(source(row).len(), 0.0);
             }
         }
         let seen =
             |row: usize, weights: &[f32]| math::add_scaled(&mut attention[row], share, weights);
-        let queries = Queries { rows: queries, stride: heads.width };
-        attend(queries, heads, source, watch, seen, mixed);
+        let queries = Queries { rows: projected, stride: layer.own.width };
+        self.memory[i].attend(queries, source, |_, _| &[], watch, seen, mixed);
         layer.cross_output.forward(mixed, Epilogue::Add, workspace, x)?;
 
         layer.feed_forward.forward(x, scratch)
@@ -436,12 +440,11 @@ impl Session for T5Session<'_> {
         banned: &[Vec<u32>],
     ) -> Result<Vec<Vec<Candidate>>> {
         let model = self.model;
-        let position = self.history[0].len();
-        self.hypotheses.begin_step(position, &model.info)?;
+        let position = self.hypotheses.begin_step(&model.info)?;
         let mut x = Vec::new();
         model.embedding.forward(inputs.iter().map(|&id| (id, position)), &mut x)?;
         for i in 0..model.decoder.len() {
-            self.layer(i, &mut x)?;
+            self.layer(i, position, &mut x)?;
         }
         model.decoder_norm.forward(&mut x);
         if model.config.scale_output {

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::kernels::Dots;
-use super::math;
+use super::kernels::{ByteMemory, ByteQuery, Dots};
+use super::{Compute, math};
 
 /// The shape of a multi-head attention.
 #[derive(Debug, Clone, Copy)]
@@ -16,18 +16,10 @@ pub struct Heads {
     pub scale: f32,
 }
 
-/// What one query row attends to: `count` keys and values, found by their number.
-pub trait Attended {
-    /// How many keys there are.
-    fn count(&self) -> usize;
-    /// The key with number `i`, `[width]`.
-    fn key(&self, i: usize) -> &[f32];
-    /// The value with number `i`, `[width]`.
-    fn value(&self, i: usize) -> &[f32];
-    /// What is added to the scores in this head, one number a key; empty if nothing is.
-    #[inline(always)]
-    fn bias(&self, _head: usize) -> &[f32] {
-        &[]
+impl Heads {
+    /// Width of one head.
+    fn part(self) -> usize {
+        self.width / self.count
     }
 }
 
@@ -40,136 +32,122 @@ pub struct Queries<'a> {
     pub stride: usize,
 }
 
-/// Attends each query to what `attended(row)` gives it. Replaces what is in `out` by `[rows, width]`
-/// and hands the weights of each head in `watch` to `seen(row, weights)`.
-pub fn attend<A: Attended>(
-    queries: Queries<'_>,
-    heads: Heads,
-    attended: impl Fn(usize) -> A,
-    watch: Range<usize>,
-    mut seen: impl FnMut(usize, &[f32]),
-    out: &mut Vec<f32>,
-) {
-    let rows = queries.rows.len() / queries.stride;
-    let part = heads.width / heads.count;
-    let dots = Dots::new(part);
-    out.clear();
-    out.resize(rows * heads.width, 0.0);
-    math::vectorized(
-        #[inline(always)]
-        || {
-            // `[heads, keys]`.
-            let mut weights: Vec<f32> = Vec::new();
-            let queries = queries.rows.chunks_exact(queries.stride);
-            for (row, (query, out)) in queries.zip(out.chunks_exact_mut(heads.width)).enumerate() {
-                let attended = attended(row);
-                let keys = attended.count();
-                weights.resize(keys * heads.count, 0.0);
-                let query = &query[..heads.width];
-                for i in 0..keys {
-                    dots.each(query, attended.key(i), &mut weights[i..], keys);
-                }
-                weights.iter_mut().for_each(|weight| *weight *= heads.scale);
-                for (head, weights) in weights.chunks_exact_mut(keys.max(1)).enumerate() {
-                    for (weight, bias) in weights.iter_mut().zip(attended.bias(head)) {
-                        *weight += bias;
-                    }
-                    math::softmax(weights);
-                    if watch.contains(&head) {
-                        seen(row, weights);
-                    }
-                }
-                for i in 0..keys {
-                    let value = attended.value(i).chunks_exact(part);
-                    for (head, (out, value)) in out.chunks_exact_mut(part).zip(value).enumerate() {
-                        math::add_scaled(out, weights[head * keys + i], value);
-                    }
-                }
-            }
-        },
-    );
-}
-
-/// Keys and values of a number of rows, such as the tokens of a batch or the hypotheses of a step.
+/// Keys and values of a number of rows, such as the tokens of a batch or the hypotheses of all steps.
+///
+/// With 8-bit products they are kept in eight bits too: decoding reads more of them than of
+/// anything else.
 #[derive(Debug, Clone)]
 pub struct Memory {
-    /// `[rows, stride]`, each row ending with a key and a value.
-    rows: Vec<f32>,
-    stride: usize,
-    width: usize,
+    heads: Heads,
+    store: Store,
+}
+
+#[derive(Debug, Clone)]
+enum Store {
+    /// `[rows, 2 width]`, a key and a value each.
+    Float32(Vec<f32>),
+    Int8(ByteMemory),
 }
 
 impl Memory {
-    /// From rows of which each ends with a key and a value of `width`.
-    pub fn new(rows: Vec<f32>, stride: usize, width: usize) -> Self {
-        Memory { rows, stride, width }
+    /// Without rows yet.
+    pub fn new(compute: Compute, heads: Heads) -> Self {
+        let store = match compute {
+            Compute::Float32 => Store::Float32(Vec::new()),
+            Compute::Int8 => Store::Int8(ByteMemory::new(heads.count, heads.width)),
+        };
+        Memory { heads, store }
     }
 
-    /// Some consecutive rows, such as those of one sentence.
-    pub fn part(&self, rows: &Range<usize>) -> Consecutive<'_> {
-        let memory = self;
-        Consecutive { memory, first: rows.start, count: rows.len() }
+    /// Adds rows, `[rows, stride]`, of which each ends with a key and a value.
+    pub fn extend(&mut self, rows: &[f32], stride: usize) {
+        let pairs = rows.chunks_exact(stride).map(|row| &row[stride - 2 * self.heads.width..]);
+        match &mut self.store {
+            Store::Float32(all) => pairs.for_each(|pair| all.extend_from_slice(pair)),
+            Store::Int8(all) => all.extend(pairs),
+        }
     }
 
-    /// What else the rows hold, in front: queries of the same tokens.
-    pub fn queries(&self) -> Queries<'_> {
-        Queries { rows: &self.rows, stride: self.stride }
+    /// Forgets all rows and keeps the space.
+    pub fn clear(&mut self) {
+        match &mut self.store {
+            Store::Float32(all) => all.clear(),
+            Store::Int8(all) => all.clear(),
+        }
     }
 
-    #[inline(always)]
-    fn key(&self, row: usize) -> &[f32] {
-        let end = (row + 1) * self.stride - self.width;
-        &self.rows[end - self.width..end]
-    }
-
-    #[inline(always)]
-    fn value(&self, row: usize) -> &[f32] {
-        let end = (row + 1) * self.stride;
-        &self.rows[end - self.width..end]
-    }
-}
-
-/// Keys and values that stand in consecutive rows.
-pub struct Consecutive<'a> {
-    memory: &'a Memory,
-    first: usize,
-    count: usize,
-}
-
-impl Attended for Consecutive<'_> {
-    #[inline(always)]
-    fn count(&self) -> usize {
-        self.count
-    }
-    #[inline(always)]
-    fn key(&self, i: usize) -> &[f32] {
-        self.memory.key(self.first + i)
-    }
-    #[inline(always)]
-    fn value(&self, i: usize) -> &[f32] {
-        self.memory.value(self.first + i)
-    }
-}
-
-/// Keys and values of earlier decoding steps, of which a hypothesis owns one row each.
-pub struct History<'a> {
-    /// For every step, those of all hypotheses alive then.
-    pub steps: &'a [Memory],
-    /// For every step, the row that belongs to this hypothesis.
-    pub path: &'a [u32],
-}
-
-impl Attended for History<'_> {
-    #[inline(always)]
-    fn count(&self) -> usize {
-        self.steps.len()
-    }
-    #[inline(always)]
-    fn key(&self, i: usize) -> &[f32] {
-        self.steps[i].key(self.path[i] as usize)
-    }
-    #[inline(always)]
-    fn value(&self, i: usize) -> &[f32] {
-        self.steps[i].value(self.path[i] as usize)
+    /// Attends each query to the rows that `attended` names for it. Replaces what is in `out` by
+    /// `[queries, width]`. `bias(query, head)` is added to the scores, one number a key, or nothing
+    /// if it is empty; the weights of each head in `watch` are handed to `seen(query, weights)`.
+    #[allow(clippy::too_many_arguments, reason = "attention takes queries, keys, values and more")]
+    pub fn attend<'a>(
+        &self,
+        queries: Queries<'_>,
+        attended: impl Fn(usize) -> &'a [u32],
+        bias: impl Fn(usize, usize) -> &'a [f32],
+        watch: Range<usize>,
+        mut seen: impl FnMut(usize, &[f32]),
+        out: &mut Vec<f32>,
+    ) {
+        let heads = self.heads;
+        let count = queries.rows.len() / queries.stride;
+        out.clear();
+        out.resize(count * heads.width, 0.0);
+        let dots = Dots::new(heads.part());
+        let mut byte_query = ByteQuery::default();
+        // `[heads, keys]`, in whole blocks of keys.
+        let mut weights: Vec<f32> = Vec::new();
+        math::vectorized(
+            #[inline(always)]
+            || {
+                let queries = queries.rows.chunks_exact(queries.stride);
+                for (i, (query, out)) in queries.zip(out.chunks_exact_mut(heads.width)).enumerate()
+                {
+                    let rows = attended(i);
+                    // What fills the last block up weighs nothing.
+                    let stride = rows.len().next_multiple_of(math::LANES);
+                    weights.clear();
+                    weights.resize(stride * heads.count, f32::NEG_INFINITY);
+                    let query = &query[..heads.width];
+                    match &self.store {
+                        Store::Float32(all) => {
+                            for (k, &row) in rows.iter().enumerate() {
+                                let key = &all[row as usize * 2 * heads.width..][..heads.width];
+                                dots.each(query, key, &mut weights[k..], stride);
+                            }
+                        }
+                        Store::Int8(all) => {
+                            byte_query.quantize(query, heads.count);
+                            all.scores(&mut byte_query, rows, &mut weights, stride);
+                        }
+                    }
+                    for (head, weights) in weights.chunks_exact_mut(stride.max(1)).enumerate() {
+                        weights.iter_mut().for_each(|weight| *weight *= heads.scale);
+                        for (weight, bias) in weights[..rows.len()].iter_mut().zip(bias(i, head)) {
+                            *weight += bias;
+                        }
+                        math::softmax(weights);
+                        if watch.contains(&head) {
+                            seen(i, &weights[..rows.len()]);
+                        }
+                    }
+                    match &self.store {
+                        Store::Float32(all) => {
+                            let value = |row: u32| {
+                                &all[(row as usize * 2 + 1) * heads.width..][..heads.width]
+                            };
+                            for (k, &row) in rows.iter().enumerate() {
+                                let value = value(row).chunks_exact(heads.part());
+                                let out = out.chunks_exact_mut(heads.part());
+                                for (head, (out, value)) in out.zip(value).enumerate() {
+                                    math::add_scaled(out, weights[head * stride + k], value);
+                                }
+                            }
+                        }
+                        Store::Int8(all) => all.mix(rows, &mut weights, stride, out),
+                    }
+                }
+            },
+        );
     }
 }

@@ -11,7 +11,7 @@ pub fn vectorized<R>(body: impl FnOnce() -> R) -> R {
 }
 
 /// Partial sums kept side by side.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// Inner product. Call inside [`vectorized`].
 #[inline(always)]
@@ -77,15 +77,15 @@ pub fn exp(x: f32) -> f32 {
     let clamped = if x > LOWEST { x } else { LOWEST };
     // Rounds to the nearest integer by adding and taking away 1.5 * 2^23.
     const MAGIC: f32 = 12_582_912.0;
-    let shifted = clamped * std::f32::consts::LOG2_E + MAGIC;
+    let shifted = clamped.mul_add(std::f32::consts::LOG2_E, MAGIC);
     let n = shifted - MAGIC;
     // ln 2 in two parts, so that the reduction is exact.
-    let r = (clamped - n * 0.693_359_4) - n * -2.121_944_4e-4;
-    let mut p = 1.987_569_1e-4;
+    let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_4, clamped));
+    let mut p = 1.987_569_1e-4f32;
     for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
-        p = p * r + c;
+        p = p.mul_add(r, c);
     }
-    let p = p * r * r + r + 1.0;
+    let p = p.mul_add(r * r, r) + 1.0;
     // 2^n: the last bits of the shifted number are n, which the exponent takes with 127 added.
     let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
     if x > LOWEST { p * scale } else { 0.0 }
@@ -108,20 +108,14 @@ pub fn sum_exp(x: &[f32], offset: f32) -> f32 {
     sum_lanes(lanes) + rest
 }
 
-/// Turns scores into probabilities. Call inside [`vectorized`].
+/// Turns scores, of whole blocks of lanes, into probabilities. Call inside [`vectorized`].
 #[inline(always)]
 pub fn softmax(x: &mut [f32]) {
+    debug_assert!(x.len().is_multiple_of(LANES));
     let largest = max(x);
-    for value in x.iter_mut() {
-        *value = exp(*value - largest);
-    }
-    let mut total = 0.0;
-    for &value in x.iter() {
-        total += value;
-    }
-    for value in x.iter_mut() {
-        *value /= total;
-    }
+    x.iter_mut().for_each(|value| *value = exp(*value - largest));
+    let factor = 1.0 / sum(x);
+    x.iter_mut().for_each(|value| *value *= factor);
 }
 
 /// `ln Σ e^x`.

@@ -4,7 +4,6 @@
 
 use candle_core::Tensor;
 
-use super::attention::Attended;
 use crate::Result;
 
 /// How distances are put into buckets.
@@ -68,37 +67,8 @@ impl RelativeBias {
 
     /// The biases, in one head, of keys 0, 1, … for the query at position `at`.
     #[inline(always)]
-    fn keys(&self, head: usize, at: usize) -> &[f32] {
+    pub fn keys(&self, head: usize, at: usize) -> &[f32] {
         &self.table[head * self.distances..(head + 1) * self.distances][self.zero - at..]
-    }
-}
-
-/// Keys and values with biases for their distance from the query.
-pub struct Biased<'a, A> {
-    /// Keys and values, from position 0 on.
-    pub attended: A,
-    /// The biases.
-    pub bias: &'a RelativeBias,
-    /// Position of the query.
-    pub at: usize,
-}
-
-impl<A: Attended> Attended for Biased<'_, A> {
-    #[inline(always)]
-    fn count(&self) -> usize {
-        self.attended.count()
-    }
-    #[inline(always)]
-    fn key(&self, i: usize) -> &[f32] {
-        self.attended.key(i)
-    }
-    #[inline(always)]
-    fn value(&self, i: usize) -> &[f32] {
-        self.attended.value(i)
-    }
-    #[inline(always)]
-    fn bias(&self, head: usize) -> &[f32] {
-        self.bias.keys(head, self.at)
     }
 }
 

@@ -6,6 +6,7 @@ use serde::de::value::Error as ValueError;
 
 use crate::checkpoint::Checkpoint;
 use crate::nn::Activation;
+use crate::nn::attention::Heads;
 use crate::nn::relative::Buckets;
 use crate::{Error, Result};
 
@@ -131,6 +132,11 @@ impl Config {
             format!("the start token {} is not in the vocabulary", config.decoder_start),
         )?;
         Ok(config)
+    }
+
+    /// The shape of all attention.
+    pub fn heads(&self) -> Heads {
+        Heads { count: self.heads, width: self.heads * self.head_width, scale: 1.0 }
     }
 
     /// How distances are put into buckets.

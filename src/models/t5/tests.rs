@@ -66,7 +66,8 @@ fn encoder_states_logits_and_attention_equal_transformers() {
         let heads = whole.info.decoder_heads;
         for run in golden(shape) {
             let mut scratch = Scratch::new(Compute::Float32).unwrap();
-            let states = whole.encode(&[&run.source], &mut scratch).unwrap();
+            let rows = Rows::new(&[&run.source]);
+            let states = whole.encode(&[&run.source], &rows, &mut scratch).unwrap();
             states_off = states_off.max(distance(&states, &run.encoder));
 
             let size = run.target.len() * run.source.len();

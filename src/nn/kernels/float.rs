@@ -80,7 +80,7 @@ impl Matrix for FloatMatrix {
     ) {
         assert!(x.len().is_multiple_of(self.inputs));
         let mut sums = [Weights([0.0; PANEL]); MAX_TILE_ROWS];
-        let tiles = Tiles::new(rows, self.kernel);
+        let tiles = Tiles::new(rows, self.kernel.float_tile_rows(), 1);
         for (p, bias) in self.bias.iter().enumerate() {
             let (weights, rest) = self.weights[p * self.inputs..].split_at(self.inputs);
             for (rows, next) in tiles.with(&rest[..rest.len().min(self.inputs)]) {
@@ -118,12 +118,12 @@ fn tile(
     next: &[Weights],
 ) {
     assert_eq!(rows.len(), panel.len() * sums.len());
-    assert!((1..=kernel.tile_rows()).contains(&sums.len()));
+    assert!((1..=kernel.float_tile_rows()).contains(&sums.len()));
     match kernel {
         // SAFETY: a matrix only holds available kernels (matrix::check); the lengths were checked
         // above.
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx512Vnni => unsafe {
+        Kernel::Amx | Kernel::Avx512Vnni => unsafe {
             super::x86_float::avx512(rows, panel, bias, sums, next);
         },
         // SAFETY: as above.

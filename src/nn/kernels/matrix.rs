@@ -130,21 +130,26 @@ pub(super) fn panel_bias(
 pub(super) struct Tiles {
     rows: Range<usize>,
     count: usize,
+    block: usize,
 }
 
 impl Tiles {
+    /// Of at most `most` rows each, and whole blocks of `block` rows but for the last.
     #[inline(always)]
-    pub fn new(rows: Range<usize>, kernel: Kernel) -> Self {
-        debug_assert!(kernel.tile_rows() <= MAX_TILE_ROWS);
-        let count = rows.len().div_ceil(kernel.tile_rows());
-        Tiles { rows, count }
+    pub fn new(rows: Range<usize>, most: usize, block: usize) -> Self {
+        debug_assert!(most <= MAX_TILE_ROWS && most.is_multiple_of(block));
+        let count = rows.len().div_ceil(most);
+        Tiles { rows, count, block }
     }
 
     /// Each tile's rows, and its share of `next`, which it fetches from memory.
     #[inline(always)]
     pub fn with<'a, T>(&self, next: &'a [T]) -> impl Iterator<Item = (Range<usize>, &'a [T])> {
-        let (rows, count) = (self.rows.clone(), self.count);
-        let bound = move |tile: usize| rows.start + tile * rows.len() / count;
+        let (rows, count, block) = (self.rows.clone(), self.count, self.block);
+        let bound = move |tile: usize| {
+            let rounded = (tile * rows.len() / count).next_multiple_of(block);
+            rows.start + rounded.min(rows.len())
+        };
         (0..count).map(move |tile| {
             let share = next.len() * tile / count..next.len() * (tile + 1) / count;
             (bound(tile)..bound(tile + 1), &next[share])

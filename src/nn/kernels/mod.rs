@@ -10,6 +10,8 @@
 //!
 //! This folder holds all the unsafe code of the crate: intrinsics need it.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod attention;
 mod float;
 mod matrix;
@@ -26,13 +28,18 @@ mod x86;
 #[cfg(target_arch = "x86_64")]
 mod x86_float;
 
-pub use attention::Dots;
+pub use attention::{ByteMemory, ByteQuery, Dots};
 pub use float::FloatMatrix;
 pub use matrix::Matrix;
 pub use output::{OutputLayer, RowBest};
 pub use packed::PackedMatrix;
 pub use quantized::Quantized;
 
+#[cfg(target_arch = "x86_64")]
+use amx::Registers;
+/// Nothing is needed on this machine.
+#[cfg(not(target_arch = "x86_64"))]
+type Registers = ();
 use std::sync::OnceLock;
 
 use crate::{Error, Result};
@@ -41,7 +48,13 @@ use crate::{Error, Result};
 pub const PANEL: usize = 64;
 
 /// Most rows of a tile, in any kernel.
-const MAX_TILE_ROWS: usize = 8;
+const MAX_TILE_ROWS: usize = 32;
+
+/// Rows of a tile register of [`Kernel::Amx`].
+const BLOCK: usize = 16;
+
+/// With fewer rows the vector kernel is faster than [`Kernel::Amx`].
+const AMX_ROWS: usize = 3;
 
 /// The environment variable that forces a kernel.
 const VARIABLE: &str = "TARJIM_KERNEL";
@@ -62,11 +75,10 @@ const LINE: usize = size_of::<Line>();
 struct Tile([[i32; PANEL]; MAX_TILE_ROWS]);
 
 /// The instructions that the products are computed with.
-///
-/// The layout of weights is also that of AMX's tiles, 16 groups by 16 outputs each, four to a
-/// panel: such a kernel would be one more arm of `Kernel::tile`, of up to 32 rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kernel {
+    /// `tdpbusd` on tiles of 16 rows, and [`Kernel::Avx512Vnni`] for what is too small for it.
+    Amx,
     /// `vpdpbusd` on 512 bits.
     Avx512Vnni,
     /// `vpdpbusd` on 256 bits.
@@ -81,8 +93,14 @@ pub enum Kernel {
 
 impl Kernel {
     /// All there are, fastest first.
-    pub const ALL: [Kernel; 5] =
-        [Kernel::Avx512Vnni, Kernel::AvxVnni, Kernel::Avx2, Kernel::NeonDot, Kernel::Portable];
+    pub const ALL: [Kernel; 6] = [
+        Kernel::Amx,
+        Kernel::Avx512Vnni,
+        Kernel::AvxVnni,
+        Kernel::Avx2,
+        Kernel::NeonDot,
+        Kernel::Portable,
+    ];
 
     /// The fastest that this machine has, or the one that the environment variable `TARJIM_KERNEL`
     /// names; looked up once.
@@ -114,6 +132,7 @@ impl Kernel {
     /// As the environment variable has it.
     pub fn name(self) -> &'static str {
         match self {
+            Kernel::Amx => "amx",
             Kernel::Avx512Vnni => "avx512vnni",
             Kernel::AvxVnni => "avxvnni",
             Kernel::Avx2 => "avx2",
@@ -126,6 +145,8 @@ impl Kernel {
     pub fn is_available(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
+            Kernel::Amx => Kernel::Avx512Vnni.is_available() && amx::is_available(),
+            #[cfg(target_arch = "x86_64")]
             Kernel::Avx512Vnni | Kernel::AvxVnni | Kernel::Avx2 => x86::is_available(self),
             #[cfg(target_arch = "aarch64")]
             Kernel::NeonDot => std::arch::is_aarch64_feature_detected!("dotprod"),
@@ -135,9 +156,43 @@ impl Kernel {
         }
     }
 
+    /// The kernel for a product of so many rows: this one, or a simpler one that is faster.
+    fn suited_to(self, rows: usize) -> Kernel {
+        match self {
+            Kernel::Amx if rows < AMX_ROWS => Kernel::Avx512Vnni,
+            kernel => kernel,
+        }
+    }
+
+    /// What [`Kernel::tile`] needs of this thread, held as long as tiles are computed.
+    fn begin(self) -> Option<Registers> {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Amx => Some(Registers::configure()),
+            _ => None,
+        }
+    }
+
+    /// Rows come in multiples of this: what is missing is filled up, and its sums are left alone.
+    fn block_rows(self) -> usize {
+        match self {
+            Kernel::Amx => BLOCK,
+            _ => 1,
+        }
+    }
+
+    /// Most rows of a tile of [`FloatMatrix`].
+    fn float_tile_rows(self) -> usize {
+        match self {
+            Kernel::Amx | Kernel::Avx512Vnni | Kernel::AvxVnni => 6,
+            Kernel::Avx2 | Kernel::NeonDot | Kernel::Portable => 4,
+        }
+    }
+
     /// Most rows of a tile: what the registers can hold the sums of.
     fn tile_rows(self) -> usize {
         match self {
+            Kernel::Amx => 2 * BLOCK,
             Kernel::Avx512Vnni | Kernel::AvxVnni => 6,
             Kernel::Avx2 | Kernel::NeonDot | Kernel::Portable => 4,
         }
@@ -162,6 +217,9 @@ impl Kernel {
         assert_eq!(panel.len() * sums.len(), rows.len() * 64);
         assert!((1..=self.tile_rows()).contains(&sums.len()));
         match self {
+            // SAFETY: the registers are held (`begin`); the lengths were checked above.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Amx => unsafe { amx::tile(rows, panel, start, sums, next) },
             // SAFETY: matrices only hold available kernels (matrix::check); the lengths were checked
             // above.
             #[cfg(target_arch = "x86_64")]
@@ -186,7 +244,7 @@ impl Kernel {
         match self {
             // SAFETY: only available kernels get past matrix::check and Quantized::new.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512Vnni => unsafe { x86::run_avx512(body) },
+            Kernel::Amx | Kernel::Avx512Vnni => unsafe { x86::run_avx512(body) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Kernel::AvxVnni | Kernel::Avx2 => unsafe { x86::run_avx2(body) },

@@ -83,13 +83,17 @@ impl Matrix for PackedMatrix {
     ) {
         assert_eq!(x.inputs(), self.inputs);
         let mut sums = Tile([[0; PANEL]; MAX_TILE_ROWS]);
-        let tiles = Tiles::new(rows, self.kernel);
+        let kernel = self.kernel.suited_to(rows.len());
+        let _registers = kernel.begin();
+        let tiles = Tiles::new(rows, kernel.tile_rows(), kernel.block_rows());
         let panel_lines = panel_lines(self.inputs);
         for (p, panel) in self.panels.iter().enumerate() {
             let (weights, rest) = self.lines[p * panel_lines..].split_at(panel_lines);
             for (rows, next) in tiles.with(&rest[..rest.len().min(panel_lines)]) {
-                let sums = &mut sums.0[..rows.len()];
-                self.kernel.tile(x.lines(rows.clone()), weights, &panel.start, sums, next);
+                let filled = rows.len().next_multiple_of(kernel.block_rows());
+                let sums = &mut sums.0[..filled];
+                let lines = x.lines(rows.start..rows.start + filled);
+                kernel.tile(lines, weights, &panel.start, sums, next);
                 for (sums, row) in sums.iter().zip(rows) {
                     each(p, row, panel.dequantize(sums, x.scales()[row]));
                 }

@@ -1,6 +1,6 @@
 //! Activations in eight bits.
 
-use super::{Kernel, LINE, Line};
+use super::{BLOCK, Kernel, LINE, Line};
 
 /// Rows of activations, each with a scale of its own: `x ≈ value · scale`, with values from -127 to
 /// 127.
@@ -8,7 +8,8 @@ use super::{Kernel, LINE, Line};
 pub struct Quantized {
     kernel: Kernel,
     inputs: usize,
-    /// `[rows, lines]`; each value with 128 added, zeros to the end of a row's last line.
+    /// `[rows, lines]`; each value with 128 added, zeros to the end of a row's last line. The last
+    /// block of rows is filled up with whatever was there.
     lines: Vec<Line>,
     /// `[rows]`.
     scales: Vec<f32>,
@@ -33,7 +34,7 @@ impl Quantized {
         let stride = lines_of(inputs);
         self.inputs = inputs;
         self.scales.resize(x.len() / inputs, 0.0);
-        self.lines.resize(x.len() / inputs * stride, ZEROS);
+        self.lines.resize((x.len() / inputs).next_multiple_of(BLOCK) * stride, ZEROS);
         let (lines, scales) = (&mut self.lines, &mut self.scales);
         self.kernel.run(
             #[inline(always)]
@@ -76,7 +77,7 @@ impl Quantized {
         &self.scales
     }
 
-    /// The lines of these rows.
+    /// The lines of these rows, which may be those that fill up the last block.
     pub(super) fn lines(&self, rows: std::ops::Range<usize>) -> &[Line] {
         let stride = lines_of(self.inputs);
         &self.lines[rows.start * stride..rows.end * stride]
