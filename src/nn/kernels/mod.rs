@@ -19,6 +19,7 @@ mod matrix;
 mod neon;
 mod output;
 mod packed;
+mod pages;
 mod portable;
 mod quantized;
 #[cfg(test)]
@@ -55,6 +56,9 @@ const BLOCK: usize = 16;
 
 /// With fewer rows the vector kernel is faster than [`Kernel::Amx`].
 const AMX_ROWS: usize = 3;
+
+/// Bytes of weights that stay in a core's fastest cache, of 48 KiB where there is AMX.
+const CACHE: usize = 32 << 10;
 
 /// The environment variable that forces a kernel.
 const VARIABLE: &str = "TARJIM_KERNEL";
@@ -189,9 +193,13 @@ impl Kernel {
         }
     }
 
-    /// Most rows of a tile: what the registers can hold the sums of.
-    fn tile_rows(self) -> usize {
+    /// Most rows of a tile, in a product of `rows` rows of `inputs`: what the registers can hold the
+    /// sums of.
+    fn tile_rows(self, rows: usize, inputs: usize) -> usize {
         match self {
+            // Either the panel stays in the fastest cache from tile to tile, or it is read for as
+            // many rows as can be.
+            Kernel::Amx if inputs * PANEL <= CACHE && rows > 2 * BLOCK => BLOCK,
             Kernel::Amx => 2 * BLOCK,
             Kernel::Avx512Vnni | Kernel::AvxVnni => 6,
             Kernel::Avx2 | Kernel::NeonDot | Kernel::Portable => 4,
@@ -215,7 +223,7 @@ impl Kernel {
     ) {
         // A line of activations meets 64 inputs: 16 groups of 4, each of 4 lines.
         assert_eq!(panel.len() * sums.len(), rows.len() * 64);
-        assert!((1..=self.tile_rows()).contains(&sums.len()));
+        assert!((1..=MAX_TILE_ROWS).contains(&sums.len()));
         match self {
             // SAFETY: the registers are held (`begin`); the lengths were checked above.
             #[cfg(target_arch = "x86_64")]

@@ -5,8 +5,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::matrix::{self, Matrix, Tiles};
+use super::pages::Lines;
 use super::quantized::{factor_and_scale, lines_of, round};
-use super::{Kernel, LINE, Line, MAX_TILE_ROWS, PANEL, Quantized, Tile};
+use super::{Kernel, Line, MAX_TILE_ROWS, PANEL, Quantized, Tile};
 use crate::{Error, Result};
 
 /// Most inputs: with more, a sum of products could leave 32 bits.
@@ -19,7 +20,7 @@ pub struct PackedMatrix {
     inputs: usize,
     outputs: usize,
     /// `[panels, inputs / 4, PANEL, 4]`, inputs padded to whole lines of activations.
-    lines: Vec<Line>,
+    lines: Lines,
     panels: Vec<Panel>,
 }
 
@@ -46,7 +47,7 @@ impl Matrix for PackedMatrix {
     ) -> Result<Self> {
         let outputs = matrix::check(kernel, weights, bias, inputs, MAX_INPUTS)?;
         let panel_lines = panel_lines(inputs);
-        let mut lines = vec![Line([0; LINE]); outputs.div_ceil(PANEL) * panel_lines];
+        let mut lines = Lines::zeros(outputs.div_ceil(PANEL) * panel_lines);
         let panels = lines.par_chunks_mut(panel_lines).zip(weights.par_chunks(PANEL * inputs));
         let panels = panels.enumerate().map(|(p, (lines, weights))| {
             pack(lines, weights, inputs, matrix::panel_bias(p, bias, outputs, padding))
@@ -85,7 +86,8 @@ impl Matrix for PackedMatrix {
         let mut sums = Tile([[0; PANEL]; MAX_TILE_ROWS]);
         let kernel = self.kernel.suited_to(rows.len());
         let _registers = kernel.begin();
-        let tiles = Tiles::new(rows, kernel.tile_rows(), kernel.block_rows());
+        let most = kernel.tile_rows(rows.len(), self.inputs);
+        let tiles = Tiles::new(rows, most, kernel.block_rows());
         let panel_lines = panel_lines(self.inputs);
         for (p, panel) in self.panels.iter().enumerate() {
             let (weights, rest) = self.lines[p * panel_lines..].split_at(panel_lines);
@@ -132,7 +134,7 @@ impl Panel {
 
 #[inline(always)]
 fn dequantize(sum: i32, row_scale: f32, scale: f32, bias: f32) -> f32 {
-    sum as f32 * (row_scale * scale) + bias
+    (sum as f32).mul_add(row_scale * scale, bias)
 }
 
 /// Lines of the weights of a panel.
