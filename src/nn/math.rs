@@ -55,15 +55,16 @@ pub fn add_scaled(into: &mut [f32], factor: f32, x: &[f32]) {
 /// The largest value; negative infinity for none. Call inside [`vectorized`].
 #[inline(always)]
 pub fn max(x: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let blocks = x.chunks_exact(LANES);
-    let rest = blocks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let rest = blocks.remainder().iter().copied().fold(f32::NEG_INFINITY, larger);
     for block in blocks {
         for lane in 0..LANES {
-            lanes[lane] = if block[lane] > lanes[lane] { block[lane] } else { lanes[lane] };
+            lanes[lane] = larger(lanes[lane], block[lane]);
         }
     }
-    lanes.into_iter().fold(rest, f32::max)
+    larger(fold_lanes(lanes, larger), rest)
 }
 
 /// `e^x` for `x <= 0`, without branches: within three units in the last place for `x > -8`, and the
@@ -147,15 +148,20 @@ pub(crate) fn top_k(x: &[f32], k: usize, banned: &[u32]) -> Vec<(u32, f32)> {
 
 #[inline(always)]
 pub(crate) fn sum_lanes(lanes: [f32; LANES]) -> f32 {
-    let mut sums = lanes;
+    fold_lanes(lanes, |a, b| a + b)
+}
+
+/// The second half into the first, again and again.
+#[inline(always)]
+fn fold_lanes(mut lanes: [f32; LANES], fold: impl Fn(f32, f32) -> f32) -> f32 {
     let mut half = LANES / 2;
     while half > 0 {
         for i in 0..half {
-            sums[i] += sums[i + half];
+            lanes[i] = fold(lanes[i], lanes[i + half]);
         }
         half /= 2;
     }
-    sums[0]
+    lanes[0]
 }
 
 #[cfg(test)]

@@ -219,7 +219,7 @@ fn quantize<const OFFSET: i32>(x: &[f32], bytes: &mut [u8], scales: &mut [f32]) 
         let factor;
         (factor, *scale) = factor_and_scale(x);
         for (byte, &x) in bytes.iter_mut().zip(x) {
-            *byte = (round(x, factor) + OFFSET) as u8;
+            *byte = round(x, factor).wrapping_add(OFFSET) as u8;
         }
     }
 }

@@ -47,14 +47,14 @@ impl Quantized {
                     let rest = blocks.remainder();
                     for (line, block) in lines.iter_mut().zip(blocks) {
                         for (value, &x) in line.0.iter_mut().zip(block) {
-                            *value = (round(x, factor) + 128) as u8;
+                            *value = round(x, factor).wrapping_add(128) as u8;
                         }
                     }
                     if !rest.is_empty() {
                         let last = &mut lines[stride - 1];
                         *last = ZEROS;
                         for (value, &x) in last.0.iter_mut().zip(rest) {
-                            *value = (round(x, factor) + 128) as u8;
+                            *value = round(x, factor).wrapping_add(128) as u8;
                         }
                     }
                 }
@@ -119,12 +119,12 @@ pub(super) fn factor_and_scale(x: &[f32]) -> (f32, f32) {
     }
 }
 
-/// `x · factor` rounded to the nearest integer, halves to the even one; zero for NaN.
+/// `x · factor` rounded to the nearest integer, halves to the even one; of a number that is not finite
+/// anything, which its scale makes NaN again.
 #[inline(always)]
 pub(super) fn round(x: f32, factor: f32) -> i32 {
     // In 1.5 · 2^23 + n the last bits of the significand are the integer n.
     const MAGIC: f32 = 12_582_912.0;
     let shifted = x * factor + MAGIC;
-    let n = (shifted.to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32);
-    if shifted.is_nan() { 0 } else { n }
+    (shifted.to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32)
 }
