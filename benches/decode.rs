@@ -19,6 +19,9 @@ use tarjim::models;
 use tarjim::nn::Compute;
 use tarjim::translate::BATCH_TOKENS;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Tokens of every output.
 const LENGTH: usize = 30;
 

@@ -68,7 +68,7 @@ pub fn max(x: &[f32]) -> f32 {
 }
 
 /// `e^x` for `x <= 0`, without branches: within three units in the last place for `x > -8`, and the
-/// relative error grows to 1e-6 towards -86, below which it stays at its smallest, 4e-38.
+/// relative error grows to 1.3e-6 towards -86, below which it stays at its smallest, 4e-38.
 ///
 /// `2^(x log2 e)` by its integer part, which goes into the exponent, and a polynomial of degree five
 /// for the rest, fitted for the least relative error with its value at zero exact.
@@ -180,7 +180,7 @@ mod tests {
             range.map(error).fold(0.0, f64::max)
         };
         assert!(worst(0..8_000) < 3.6e-7, "{}", worst(0..8_000));
-        assert!(worst(8_000..86_000) < 1.1e-6, "{}", worst(8_000..86_000));
+        assert!(worst(8_000..86_000) < 1.4e-6, "{}", worst(8_000..86_000));
         assert_eq!(exp(0.0), 1.0);
         assert!(exp(f32::NEG_INFINITY) < 1e-37);
     }

@@ -149,16 +149,16 @@ fn pack(lines: &mut [Line], weights: &[f32], inputs: usize, bias: [f32; PANEL]) 
     for (n, row) in weights.chunks_exact(inputs).enumerate() {
         let (factor, scale) = factor_and_scale(row);
         panel.scales[n] = scale;
-        let mut sum = 0;
+        let mut sum = 0i32;
         for (group, row) in row.chunks(4).enumerate() {
             let at = &mut lines[group * 4 + n / 16].0[n % 16 * 4..];
             for (at, &w) in at.iter_mut().zip(row) {
                 let w = round(w, factor);
-                sum += w;
+                sum = sum.wrapping_add(w);
                 *at = w as i8 as u8;
             }
         }
-        panel.start[n] = -128 * sum;
+        panel.start[n] = (-128i32).wrapping_mul(sum);
     }
     panel
 }
