@@ -35,35 +35,39 @@ dropout = Dropout()
 
 
 class SmoothedLoss(torch.autograd.Function):
-    """Summed cross-entropy with label smoothing over h @ weight.T + bias. The
+    """Summed cross-entropy with label smoothing over h @ weight.T + bias (or no bias). The
     gradient is made on the way forward, some rows at a time, so that the
     logits never leave the cache."""
 
     @staticmethod
     def forward(ctx, h, weight, bias, target, smooth, rows=256):
-        low = torch.bfloat16 if torch.is_autocast_enabled(h.device.type) else torch.float32
+        low = torch.bfloat16 if torch.is_autocast_enabled(h.device.type) else weight.dtype
         w, h = weight.to(low), h.to(low)
-        dh, dw, db, total = torch.empty_like(h), torch.zeros_like(weight), torch.zeros_like(bias), 0.0
+        dh, dw, total = torch.empty_like(h), torch.zeros_like(weight, dtype=torch.float32), 0.0
+        db = None if bias is None else torch.zeros_like(bias)
         for at in range(0, len(h), rows):
             part, t = h[at: at + rows], target[at: at + rows, None]
-            z = (part @ w.t()).float().add_(bias)
+            z = (part @ w.t()).float()
+            if bias is not None:
+                z.add_(bias)
             gold, mean = z.gather(1, t), z.mean(1, keepdim=True)
             lse = z.logsumexp(1, keepdim=True)
             z.sub_(lse)
             total += (lse - (1 - smooth) * gold - smooth * mean).sum()
             g = z.exp_().sub_(smooth / z.shape[1])
             g.scatter_add_(1, t, torch.full_like(gold, smooth - 1))
-            db += g.sum(0)
+            if bias is not None:
+                db += g.sum(0)
             g = g.to(low)
             dh[at: at + rows] = g @ w
             dw += g.t() @ part
-        ctx.save_for_backward(dh, dw, db)
+        ctx.save_for_backward(dh, dw.to(weight.dtype), db)
         return total
 
     @staticmethod
     def backward(ctx, grad):
         dh, dw, db = ctx.saved_tensors
-        return dh * grad.to(dh.dtype), dw * grad, db * grad, None, None, None
+        return dh * grad.to(dh.dtype), dw * grad.to(dw.dtype), None if db is None else db * grad, None, None, None
 
 
 class Attention(nn.Module):

@@ -8,12 +8,14 @@ given minutes. A checkpoint is written every few minutes, and the weights alone
 """
 import argparse
 import glob
+import json
 import os
 import random
 import time
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from model import Marian, SmoothedLoss
 
@@ -103,6 +105,12 @@ def losses(model, batch, smooth):
     return ce, ga, real.sum()
 
 
+def exported_shape(folder):
+    c = json.load(open(folder + "/config.json", encoding="utf-8"))
+    return dict(vocab=c["vocab_size"], d=c["d_model"], heads=c["encoder_attention_heads"], ffn=c["encoder_ffn_dim"],
+                encoder=c["encoder_layers"], decoder=c["decoder_layers"])
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--out", required=True)
@@ -123,18 +131,23 @@ def main():
     p.add_argument("--save-minutes", type=float, default=2)
     p.add_argument("--bf16", type=int, default=1)
     p.add_argument("--bible", type=float, default=0.4)
+    p.add_argument("--init", help="begin with the weights of this exported folder (same vocabulary)")
     p.add_argument("--steps", type=int, default=0, help="stop after so many updates (for a trial)")
+    p.add_argument("--threads", type=int)
     a = p.parse_args()
+    if a.threads:
+        torch.set_num_threads(a.threads)
     torch.manual_seed(int(time.time()))
     rng = random.Random(time.time())
     data, valid = Pairs(a.out + "/train.npz"), Pairs(a.out + "/valid.npz")
-    import json
     vocab = len(json.load(open(a.out + "/vocab.json", encoding="utf-8")))
     shape = dict(vocab=vocab, d=a.dim, heads=a.heads, ffn=a.ffn, encoder=a.encoder, decoder=a.decoder)
     state = None
     if os.path.exists(a.out + "/checkpoint.pt"):
         state = torch.load(a.out + "/checkpoint.pt", map_location=a.device)
         shape = state["shape"]
+    elif a.init:
+        shape = exported_shape(a.init)
     model = Marian(**shape, drop=a.dropout).to(a.device)
     opt = torch.optim.Adam(model.parameters(), lr=a.rate, betas=(0.9, 0.98), eps=1e-9, fused=True)
     step = 0
@@ -142,6 +155,8 @@ def main():
         model.load_state_dict(state["model"])
         opt.load_state_dict(state["opt"])
         step = state["step"]
+    elif a.init:
+        model.load_state_dict({k: v.float() for k, v in load_file(a.init + "/model.safetensors").items()})
     print("parameters", sum(p.numel() for p in model.parameters()), "from update", step, flush=True)
     rates = dict(RATE, bible=a.bible)
     start = saved = logged = time.time()
