@@ -5,6 +5,11 @@
 eflomal in both directions over words made of whole groups of pieces, joined
 with grow-diag-final-and, then spread over the pieces. Writes DIR/train.npz and
 DIR/valid.npz: ids of both sides without </s>, and links (source, target).
+
+  python align.py --out DIR --gold SOURCE TARGET LINKS
+
+writes nothing: eflomal's own alignment error rate on hand-aligned sentences (white-space tokens, 0-based links) that are
+aligned together with train.tsv.
 """
 import argparse
 import json
@@ -15,6 +20,8 @@ import tempfile
 import eflomal
 import numpy as np
 import sentencepiece as spm
+
+from textnorm import clean_source, clean_target
 
 PUNCT = re.compile(r"^▁?[^\w]+$")
 
@@ -73,11 +80,35 @@ def run_eflomal(src, tgt):
     return [symmetrize(f, r, len(s), len(t)) for f, r, s, t in zip(fwd, rev, src, tgt)]
 
 
+def tokens_of(sp, line):
+    """The words of a line, and the white-space token each belongs to."""
+    words_of, token = [], []
+    for i, part in enumerate(line.split()):
+        _, out = words(sp.encode(part, out_type=str))
+        words_of += out
+        token += [i] * len(out)
+    return words_of, token
+
+
+def gold_error(sp, rows, paths):
+    from evaluate import aer, lines
+    src, tgt = ([tokens_of(sp, clean(line)) for line in lines(path)] for path, clean in zip(paths, (clean_source, clean_target)))
+    gold = [{tuple(map(int, x.split("-"))) for x in line.split()} for line in lines(paths[2])]
+    words_of = lambda text: words(sp.encode(text, out_type=str))[1]
+    pairs = [(s, t) for s, t in ((words_of(r[1]), words_of(r[2])) for r in rows) if len(s) < 200 and len(t) < 200]
+    links = run_eflomal([s for s, _ in pairs] + [w for w, _ in src], [t for _, t in pairs] + [w for w, _ in tgt])[len(pairs):]
+    links = [{(s[1][a], t[1][b]) for a, b in link} for s, t, link in zip(src, tgt, links)]
+    print(f"eflomal, grow-diag-final-and, with {len(pairs)} pairs: AER {aer(links, gold):.4f} on {len(gold)} sentences")
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--out", required=True)
+    p.add_argument("--gold", nargs=3)
     a = p.parse_args()
     sp = spm.SentencePieceProcessor(model_file=a.out + "/joint.model")
+    if a.gold:
+        return gold_error(sp, [line.rstrip("\n").split("\t") for line in open(a.out + "/train.tsv", encoding="utf-8")], a.gold)
     vocab = json.load(open(a.out + "/vocab.json", encoding="utf-8"))
     rows, split = [], 0
     for name in ("train", "valid"):

@@ -69,6 +69,11 @@ def decode(model, prompts, longest, temperature=0.0, least=0.04, stop=(gemma.EOS
     return done
 
 
+def line_ends(tok):
+    """The pieces after which nothing more of a line comes."""
+    return gemma.EOS, tok.token_to_id("\n"), tok.token_to_id("\n\n")
+
+
 def clean(tok, ids):
     return " ".join(tok.decode(ids, skip_special_tokens=True).split())
 
@@ -80,6 +85,6 @@ def greedy(model, tok, prompts, lines=256, longest=150):
     out = [""] * len(ids)
     for k in range(0, len(order), lines):
         part = order[k: k + lines]
-        for i, (line, _, ended) in zip(part, decode(model, [ids[i] for i in part], longest)):
+        for i, (line, _, ended) in zip(part, decode(model, [ids[i] for i in part], longest, stop=line_ends(tok))):
             out[i] = clean(tok, line) if ended else ""
     return out

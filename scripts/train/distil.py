@@ -17,7 +17,7 @@ import time
 import torch
 
 import gemma
-from decode import clean, decode
+from decode import clean, decode, line_ends
 from evaluate import loops
 from teacher import prompt
 from textnorm import clean_source, clean_target
@@ -95,10 +95,9 @@ def in_batches(items, size):
 
 def write(model, tok, lang, count, a, rng):
     asked = [ask(lang, rng) for _ in range(count)]
-    newline = tok.token_to_id("\n"), tok.token_to_id("\n\n"), gemma.EOS
     out = []
     for group in in_batches(asked, a.lines):
-        lines = decode(model, [e.ids for e in tok.encode_batch([p for p, _ in group])], a.longest, a.temperature, stop=newline)
+        lines = decode(model, [e.ids for e in tok.encode_batch([p for p, _ in group])], a.longest, a.temperature, stop=line_ends(tok))
         for (_, opening), (ids, _, ended) in zip(group, lines):
             text = clean_target(clean(tok, tok.encode(opening, add_special_tokens=False).ids + ids))
             out += [s for s in sentences(text, ended) if good_text(s, lang)]
@@ -110,7 +109,7 @@ def translate(model, tok, lang, texts, a):
     asked = [(prompt("article", clean_source(t) if lang == "ar" else t, "en" if lang == "ar" else "ar"), t) for t in texts]
     for group in in_batches(asked, a.lines):
         ids = [e.ids for e in tok.encode_batch([p for p, _ in group])]
-        for (_, text), (line, score, ended) in zip(group, decode(model, ids, a.longest + 20)):
+        for (_, text), (line, score, ended) in zip(group, decode(model, ids, a.longest + 20, stop=line_ends(tok))):
             if ended:
                 yield text, clean_target(clean(tok, line)), score
 

@@ -131,7 +131,7 @@ def main():
         sets["tatoeba"] = [swap_names(*p, names, rng) for p in sets["tatoeba"]]
     for name in sets:
         sets[name] = [swap_numbers(*p, rng) for p in sets[name]]
-    sets["copy"] = list(copies(running, rng))
+    sets["copy"] = list(copies(running, rng)) if running else []
     os.makedirs(a.out, exist_ok=True)
     seen = set()
     with open(a.out + "/train.tsv", "w", encoding="utf-8") as f:

@@ -156,6 +156,8 @@ def tune(a):
         with torch.no_grad():
             for m, p, s in zip(master, model.parameters(), state["master"]):
                 m.copy_(s), p.copy_(s)
+    if a.compile:
+        model.compile()
     print("parameters", sum(m.numel() for m in master), "from update", step, flush=True)
     start = saved = logged = time.time()
     minutes = lambda: before + (time.time() - start) / 60
@@ -232,6 +234,7 @@ def main():
     p.add_argument("--limit", type=int)
     p.add_argument("--lines", type=int, default=256, help="lines decoded together")
     p.add_argument("--save")
+    p.add_argument("--compile", type=int, default=1)
     p.add_argument("--threads", type=int, help="on a CPU that other work shares, one thread does more than two that wait for each other")
     a = p.parse_args()
     if a.threads:

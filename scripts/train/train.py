@@ -130,7 +130,7 @@ def main():
     p.add_argument("--tokens", type=int, default=3000, help="padded tokens of a side in a batch")
     p.add_argument("--save-minutes", type=float, default=2)
     p.add_argument("--bf16", type=int, default=1)
-    p.add_argument("--bible", type=float, default=0.4)
+    p.add_argument("--see", nargs="*", default=[], metavar="SET=TIMES", help="how often a set is seen in an epoch, instead of RATE")
     p.add_argument("--init", help="begin with the weights of this exported folder (same vocabulary)")
     p.add_argument("--steps", type=int, default=0, help="stop after so many updates (for a trial)")
     p.add_argument("--threads", type=int)
@@ -158,7 +158,7 @@ def main():
     elif a.init:
         model.load_state_dict({k: v.float() for k, v in load_file(a.init + "/model.safetensors").items()})
     print("parameters", sum(p.numel() for p in model.parameters()), "from update", step, flush=True)
-    rates = dict(RATE, bible=a.bible)
+    rates = dict(RATE, **{name: float(times) for name, times in (x.split("=") for x in a.see)})
     start = saved = logged = time.time()
     sums, first = [0.0, 0.0, 0, 0], step
 
