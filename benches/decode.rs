@@ -46,7 +46,7 @@ fn main() {
     let ids = std::fs::read_to_string(folder.join("ids64.json")).unwrap();
     let sources: Vec<Vec<u32>> = serde_json::from_str(&ids).unwrap();
     let began = Instant::now();
-    let checkpoint = Checkpoint::open(&folder.join("hf")).unwrap();
+    let checkpoint = Checkpoint::open(&folder.join("hf")).unwrap().prepared_in(folder);
     let model = models::load(&checkpoint, None, compute).unwrap();
     let load = began.elapsed().as_secs_f64();
 

@@ -147,9 +147,17 @@ impl Part {
 
 impl Translator {
     /// Opens the model in a folder laid out as on the hub. Alignment is read at `head`, or where
-    /// the architecture has it.
-    pub fn open(folder: &Path, head: Option<AlignmentHead>, compute: Compute) -> Result<Self> {
-        let checkpoint = Checkpoint::open(folder)?;
+    /// the architecture has it. Weights in eight bits are kept in `prepared` from run to run.
+    pub fn open(
+        folder: &Path,
+        head: Option<AlignmentHead>,
+        compute: Compute,
+        prepared: Option<&Path>,
+    ) -> Result<Self> {
+        let mut checkpoint = Checkpoint::open(folder)?;
+        if let Some(prepared) = prepared {
+            checkpoint = checkpoint.prepared_in(prepared);
+        }
         let tokenizer = tokenizer::open(folder)?;
         let model = models::load(&checkpoint, head, compute)?;
         Ok(Translator { model, tokenizer, generation: checkpoint.generation().clone() })

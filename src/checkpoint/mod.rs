@@ -7,6 +7,7 @@
 
 mod config;
 mod pickle;
+mod prepared;
 mod safetensors;
 mod torch;
 mod view;
@@ -16,9 +17,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use crate::nn::Compute;
 use crate::{Error, Result};
 
 pub use config::{EarlyStopping, GenerationConfig};
+pub use prepared::Prepared;
 pub use weights::Weights;
 
 /// The files that may hold the weights, the preferred first.
@@ -37,6 +40,8 @@ pub struct Checkpoint {
     config: Map<String, Value>,
     generation: GenerationConfig,
     weights: PathBuf,
+    /// Where weights in eight bits are kept.
+    prepared: Option<PathBuf>,
 }
 
 impl Checkpoint {
@@ -63,7 +68,13 @@ impl Checkpoint {
             .map(|name| folder.join(name))
             .find(|path| path.is_file())
             .ok_or_else(|| missing(format!("weights ({})", WEIGHTS.join(", "))))?;
-        Ok(Checkpoint { folder: folder.into(), config, generation, weights })
+        let folder = folder.into();
+        Ok(Checkpoint { folder, config, generation, weights, prepared: None })
+    }
+
+    /// Has weights in eight bits kept in this folder from run to run.
+    pub fn prepared_in(self, folder: &Path) -> Self {
+        Checkpoint { prepared: Some(folder.into()), ..self }
     }
 
     /// config.json as it stands.
@@ -97,5 +108,13 @@ impl Checkpoint {
     /// Reads the table of tensors; the tensors themselves are read by [`Weights::get`].
     pub fn weights(&self) -> Result<Weights> {
         Weights::open(&self.weights)
+    }
+
+    /// The weights for layers computed so, from what an earlier run prepared where that is at hand.
+    pub fn prepared(&self, compute: Compute) -> Result<Prepared> {
+        match (&self.prepared, compute) {
+            (Some(folder), Compute::Int8) => Prepared::open(&self.weights, folder),
+            _ => Ok(Prepared::direct(self.weights()?, compute)),
+        }
     }
 }

@@ -70,7 +70,7 @@ fn dtype(name: &str) -> Option<Dtype> {
         "U32" => other("uint32", 4),
         "I16" => other("int16", 2),
         "U16" => other("uint16", 2),
-        "I8" => other("int8", 1),
+        "I8" => Some(Dtype::Int8),
         "U8" => other("uint8", 1),
         "F8_E4M3" | "F8_E5M2" => other("float8", 1),
         "BOOL" => other("bool", 1),

@@ -144,6 +144,8 @@ pub(super) enum Dtype {
     F32,
     F16,
     Bf16,
+    /// Signed, for [`View::read_bytes`].
+    Int8,
     /// Any other type, which a file may hold but this crate does not load.
     Other {
         name: &'static str,
@@ -158,6 +160,7 @@ impl Dtype {
         match self {
             Dtype::F32 => 4,
             Dtype::F16 | Dtype::Bf16 => 2,
+            Dtype::Int8 => 1,
             Dtype::Other { width, .. } => width,
         }
     }
@@ -230,9 +233,28 @@ impl View {
         4 * elements(&self.shape).unwrap_or(usize::MAX) as u64
     }
 
+    /// The elements of a tensor of 8-bit integers, which must be contiguous.
+    pub fn read_bytes(&self, file: &DataFile) -> Result<Vec<i8>, Fault> {
+        if self.dtype != Dtype::Int8 || self.strides.is_some() {
+            return Err("its numbers are not 8-bit integers in a row".into());
+        }
+        let bytes = file.bytes(self.start, self.span as u64)?;
+        Ok(bytes.into_iter().map(|byte| byte as i8).collect())
+    }
+
+    /// Whether the elements are 8-bit integers.
+    pub fn is_int8(&self) -> bool {
+        self.dtype == Dtype::Int8
+    }
+
     /// The elements in row-major order.
     pub fn read(&self, file: &DataFile) -> Result<Vec<f32>, Fault> {
-        if let Dtype::Other { name, .. } = self.dtype {
+        let name = match self.dtype {
+            Dtype::Int8 => Some("int8"),
+            Dtype::Other { name, .. } => Some(name),
+            _ => None,
+        };
+        if let Some(name) = name {
             return Err(format!("its numbers are {name}, not float32, float16 or bfloat16").into());
         }
         let width = self.dtype.width() as usize;
@@ -276,7 +298,7 @@ fn decode(dtype: Dtype, bytes: &[u8], numbers: &mut Vec<f32>) {
     match dtype {
         Dtype::F16 => numbers.extend(halves().map(|b| half::f16::from_le_bytes(b).to_f32())),
         Dtype::Bf16 => numbers.extend(halves().map(|b| half::bf16::from_le_bytes(b).to_f32())),
-        Dtype::F32 | Dtype::Other { .. } => numbers
+        Dtype::F32 | Dtype::Int8 | Dtype::Other { .. } => numbers
             .extend(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
     }
 }

@@ -8,6 +8,8 @@ use candle_core::{Device, Tensor};
 
 use super::view::{DataFile, Fault, View};
 use super::{config, safetensors, torch};
+use crate::nn::Table;
+use crate::nn::kernels::ByteTable;
 use crate::{Error, Result};
 
 const WHAT: &str = "weights file";
@@ -76,6 +78,20 @@ impl Weights {
             fault => fault.at(&file.path),
         })?;
         Ok(Tensor::from_vec(numbers, shape, &Device::Cpu)?)
+    }
+
+    /// A matrix as it is kept: in float32, or as 8-bit integers with a tensor `NAME.scales` beside
+    /// them, a scale a row. It must have this shape and finite numbers.
+    pub fn table(&self, name: &str, shape: [usize; 2]) -> Result<Table> {
+        match self.tensors.get(name) {
+            Some((file, view)) if view.is_int8() && view.shape == shape => {
+                let scales = self.get(&format!("{name}.scales"), &shape[..1])?;
+                let values = view.read_bytes(&self.files[*file]);
+                let values = values.map_err(|fault| fault.at(&self.files[*file].path))?;
+                Ok(Table::Int8(ByteTable::new(shape[1], values, scales.to_vec1()?)?))
+            }
+            _ => Ok(Table::Float32(self.get(name, &shape)?)),
+        }
     }
 
     /// The first tensor of these names that there is; it must be as for [`Weights::get`].

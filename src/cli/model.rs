@@ -1,5 +1,6 @@
 //! Options of every command that runs a model, and how they become a [`Translator`].
 
+use std::path::Path;
 use std::time::Instant;
 
 use clap::Args;
@@ -97,6 +98,7 @@ impl ModelArgs {
     pub fn load(&self, volume: Volume) -> Result<Loaded> {
         let settings = self.hub.settings();
         let progress = HubProgress::new(&settings, volume);
+        let prepared = settings.prepared_dir.clone();
         let hub = Hub::new(settings);
         let resolved = match &self.model {
             Some(model) => hub.resolve(model, &progress)?,
@@ -121,11 +123,13 @@ impl ModelArgs {
         }
         let began = Instant::now();
         let (translator, compute) = match self.compute {
-            ComputeArg::Float32 => (self.open(&resolved, Compute::Float32)?, Compute::Float32),
-            ComputeArg::Int8 => (self.open(&resolved, Compute::Int8)?, Compute::Int8),
-            ComputeArg::Auto => match self.open(&resolved, Compute::Int8) {
+            ComputeArg::Float32 => {
+                (self.open(&resolved, Compute::Float32, &prepared)?, Compute::Float32)
+            }
+            ComputeArg::Int8 => (self.open(&resolved, Compute::Int8, &prepared)?, Compute::Int8),
+            ComputeArg::Auto => match self.open(&resolved, Compute::Int8, &prepared) {
                 Err(Error::Garbage { .. }) => {
-                    (self.open(&resolved, Compute::Float32)?, Compute::Float32)
+                    (self.open(&resolved, Compute::Float32, &prepared)?, Compute::Float32)
                 }
                 opened => (opened?, Compute::Int8),
             },
@@ -147,8 +151,9 @@ impl ModelArgs {
     }
 
     /// Loads the model and checks it.
-    fn open(&self, resolved: &Resolved, compute: Compute) -> Result<Translator> {
-        let translator = Translator::open(&resolved.folder, resolved.alignment_head, compute)?;
+    fn open(&self, resolved: &Resolved, compute: Compute, prepared: &Path) -> Result<Translator> {
+        let (folder, head) = (&resolved.folder, resolved.alignment_head);
+        let translator = Translator::open(folder, head, compute, Some(prepared))?;
         if !self.no_self_test {
             translator.self_test(&resolved.folder)?;
         }

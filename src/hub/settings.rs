@@ -42,6 +42,8 @@ pub struct Settings {
     pub cache_dir: PathBuf,
     /// Where accepted licences are recorded (`TARJIM_CONFIG_DIR`, `$XDG_CONFIG_HOME/tarjim`).
     pub config_dir: PathBuf,
+    /// Where weights in eight bits are kept (`TARJIM_CACHE_DIR`, `$XDG_CACHE_HOME/tarjim`).
+    pub prepared_dir: PathBuf,
     /// Never touch the network (`HF_HUB_OFFLINE`).
     pub offline: bool,
     /// Branch, tag or commit instead of the model's own.
@@ -96,6 +98,8 @@ impl Settings {
                 .join("tarjim")
         });
 
+        let prepared_dir = path("TARJIM_CACHE_DIR").unwrap_or_else(|| xdg_cache.join("tarjim"));
+
         // A token named outright counts even where implicit ones are disabled; so does `--token`.
         let token_file = path("HF_TOKEN_PATH").unwrap_or_else(|| hf_home.join("token"));
         let token = if truthy("HF_HUB_DISABLE_IMPLICIT_TOKEN") {
@@ -114,6 +118,7 @@ impl Settings {
             token,
             cache_dir,
             config_dir,
+            prepared_dir,
             offline: truthy("HF_HUB_OFFLINE") || truthy("TRANSFORMERS_OFFLINE"),
             revision: None,
             accept_licence: truthy("TARJIM_ACCEPT_LICENSE"),

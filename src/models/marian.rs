@@ -10,10 +10,11 @@ use serde::Deserialize;
 
 use super::batch::{Hypotheses, Rows, check_sources};
 use super::{AlignmentHead, Candidate, ModelInfo, Seq2Seq, Session};
-use crate::checkpoint::{Checkpoint, Weights};
+use crate::checkpoint::{Checkpoint, Prepared};
 use crate::nn::attention::{Heads, Memory, Queries};
 use crate::nn::{
-    Activation, Compute, Embedding, Epilogue, LayerNorm, Linear, Output, Predicted, Workspace,
+    Activation, Compute, Embedding, Epilogue, LayerNorm, Linear, Output, Predicted, Table,
+    Workspace,
 };
 use crate::{Error, Result};
 
@@ -163,13 +164,15 @@ impl Marian {
                 head.head, head.layer
             )));
         }
-        let weights = checkpoint.weights()?;
+        let weights = checkpoint.prepared(compute)?;
         let width = config.d_model;
-        let embedding = |names: &[&str], vocab: usize| -> Result<Tensor> {
-            weights.get_any(names, &[vocab, width])?.ok_or_else(|| Error::MissingFile {
+        let embedding = |names: &[&str], vocab: usize| -> Result<Table> {
+            let name = names.iter().find(|name| weights.contains(name));
+            let name = name.ok_or_else(|| Error::MissingFile {
                 path: checkpoint.folder.clone(),
                 what: format!("weights named {}", names.join(" or ")),
-            })
+            })?;
+            weights.table(name, [vocab, width])
         };
         const SOURCE: [&str; 2] = ["model.encoder.embed_tokens.weight", "model.shared.weight"];
         const TARGET: [&str; 2] = ["model.decoder.embed_tokens.weight", "model.shared.weight"];
@@ -183,15 +186,16 @@ impl Marian {
             true => target.clone(),
             false => embedding(&["lm_head.weight"], config.decoder_vocab())?,
         };
-        if target.dim(0)? != config.decoder_vocab() {
+        if target.shape()?.0 != config.decoder_vocab() {
             return Err(Error::malformed(
                 checkpoint.folder.join("config.json"),
                 "Marian configuration",
                 "one embedding table is shared, yet the vocabularies differ in size",
             ));
         }
-        let bias = weights.get_any(&["final_logits_bias"], &[1, config.decoder_vocab()])?;
-        let bias = bias.map(|bias| bias.squeeze(0)).transpose()?;
+        const BIAS: &str = "final_logits_bias";
+        let bias = weights.contains(BIAS).then(|| weights.get(BIAS, &[1, config.decoder_vocab()]));
+        let bias = bias.transpose()?.map(|bias| bias.squeeze(0)).transpose()?;
         let scale = if config.scale_embedding { (width as f32).sqrt() } else { 1.0 };
 
         let final_norm = |side: &str| -> Result<Option<LayerNorm>> {
@@ -202,7 +206,8 @@ impl Marian {
                 .transpose()
         };
         let read = Reader { weights: &weights, config: &config, compute };
-        Ok(Marian {
+        let positions = config.max_position_embeddings;
+        let model = Marian {
             info: ModelInfo {
                 source_vocab: config.vocab_size,
                 target_vocab: config.decoder_vocab(),
@@ -212,8 +217,8 @@ impl Marian {
                 decoder_heads: config.decoder_attention_heads,
             },
             alignment: head,
-            source_embedding: Embedding::new(&source, scale, config.max_position_embeddings)?,
-            target_embedding: Embedding::new(&target, scale, config.max_position_embeddings)?,
+            source_embedding: Embedding::new(source, scale, positions)?,
+            target_embedding: Embedding::new(target, scale, positions)?,
             encoder: (0..config.encoder_layers)
                 .map(|i| read.encoder_layer(&format!("model.encoder.layers.{i}")))
                 .collect::<Result<_>>()?,
@@ -225,7 +230,9 @@ impl Marian {
             output: Output::new(&output, bias.as_ref(), compute)?,
             config,
             compute,
-        })
+        };
+        weights.keep();
+        Ok(model)
     }
 
     /// Encoder states of all tokens of all sources, `[tokens, width]`.
@@ -416,28 +423,28 @@ struct DecoderLayer {
 
 /// Reads layers by transformers' names.
 struct Reader<'a> {
-    weights: &'a Weights,
+    weights: &'a Prepared,
     config: &'a Config,
     compute: Compute,
 }
 
 impl Reader<'_> {
     /// Weight and bias.
-    fn pair(&self, name: &str, from: usize, to: usize) -> Result<(Tensor, Tensor)> {
-        let weight = self.weights.get(&format!("{name}.weight"), &[to, from])?;
+    fn pair(&self, name: &str, from: usize, to: usize) -> Result<(Table, Tensor)> {
+        let weight = self.weights.table(&format!("{name}.weight"), [to, from])?;
         Ok((weight, self.weights.get(&format!("{name}.bias"), &[to])?))
     }
 
     fn linear(&self, name: &str, from: usize, to: usize) -> Result<Linear> {
         let (weight, bias) = self.pair(name, from, to)?;
-        Linear::new(&weight, Some(&bias), self.compute)
+        Linear::new(weight, Some(&bias), self.compute)
     }
 
     /// Layers `[width]` to `[width]` of the same input as one.
     fn stacked(&self, names: &[String]) -> Result<Linear> {
         let width = self.config.d_model;
         let parts = names.iter().map(|name| self.pair(name, width, width));
-        Linear::stacked(&parts.collect::<Result<Vec<_>>>()?, self.compute)
+        Linear::stacked(parts.collect::<Result<Vec<_>>>()?, self.compute)
     }
 
     fn norm(&self, name: &str) -> Result<Norm> {
@@ -487,7 +494,7 @@ impl Reader<'_> {
     }
 }
 
-fn layer_norm(weights: &Weights, name: &str, width: usize) -> Result<LayerNorm> {
+fn layer_norm(weights: &Prepared, name: &str, width: usize) -> Result<LayerNorm> {
     LayerNorm::new(
         &weights.get(&format!("{name}.weight"), &[width])?,
         &weights.get(&format!("{name}.bias"), &[width])?,

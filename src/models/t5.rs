@@ -21,7 +21,7 @@ use crate::checkpoint::{Checkpoint, Weights};
 use crate::nn::attention::{Memory, Queries};
 use crate::nn::relative::RelativeBias;
 use crate::nn::{Activation, Compute, Embedding, Epilogue, Linear, Output, Predicted, RmsNorm};
-use crate::nn::{Workspace, math, with_values};
+use crate::nn::{Table, Workspace, math, with_values};
 use crate::{Error, Result};
 
 /// Most tokens of a source or a target. The architecture sets no limit, but attention takes time
@@ -97,7 +97,7 @@ impl T5 {
                 decoder_heads: config.heads,
             },
             alignment,
-            embedding: Embedding::plain(&embedding)?,
+            embedding: Embedding::plain(Table::Float32(embedding.clone()))?,
             encoder_bias: read.bias("encoder", true)?,
             encoder: (0..config.encoder_layers)
                 .map(|i| read.encoder_layer(&format!("encoder.block.{i}.layer")))
@@ -108,7 +108,7 @@ impl T5 {
                 .map(|i| read.decoder_layer(&format!("decoder.block.{i}.layer")))
                 .collect::<Result<_>>()?,
             decoder_norm: read.norm("decoder.final_layer_norm")?,
-            output: Output::new(&output, None, compute)?,
+            output: Output::new(&Table::Float32(output), None, compute)?,
             config,
             compute,
         })
@@ -306,7 +306,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn linear(&self, name: &str, from: usize, to: usize) -> Result<Linear> {
         let weight = self.weights.get(&format!("{name}.weight"), &[to, from])?;
-        Linear::new(&weight, None, self.compute)
+        Linear::new(Table::Float32(weight), None, self.compute)
     }
 
     /// Projections to all heads, of the same input, as one.
@@ -316,7 +316,7 @@ impl Reader<'_> {
             .iter()
             .map(|name| self.weights.get(&format!("{attention}.{name}.weight"), &shape))
             .collect::<Result<Vec<_>>>()?;
-        Linear::new(&Tensor::cat(&parts, 0)?, None, self.compute)
+        Linear::new(Table::Float32(Tensor::cat(&parts, 0)?), None, self.compute)
     }
 
     fn norm(&self, name: &str) -> Result<RmsNorm> {

@@ -1,16 +1,14 @@
 //! Tokens and their positions as vectors.
 
-use candle_core::Tensor;
-
-use super::with_values;
+use super::{Table, with_values};
 use crate::Result;
 
 /// Token embeddings, in Marian with sinusoidal positions added (Vaswani et al. 2017, sections 3.4
 /// and 3.5; sines in the first half of the vector, cosines in the second).
 #[derive(Debug, Clone)]
 pub struct Embedding {
-    /// `[vocabulary, width]`, contiguous.
-    tokens: Tensor,
+    /// `[vocabulary, width]`.
+    tokens: Table,
     /// `[positions, width]`; empty where none are added.
     positions: Vec<f32>,
     width: usize,
@@ -20,14 +18,18 @@ pub struct Embedding {
 impl Embedding {
     /// From a table `[vocabulary, width]` whose rows are multiplied with `scale`, for as many
     /// positions.
-    pub fn new(tokens: &Tensor, scale: f32, positions: usize) -> Result<Self> {
-        let width = tokens.dim(1)?;
+    pub fn new(tokens: Table, scale: f32, positions: usize) -> Result<Self> {
+        let (_, width) = tokens.shape()?;
+        let tokens = match tokens {
+            Table::Float32(tokens) => Table::Float32(tokens.contiguous()?),
+            tokens => tokens,
+        };
         let positions = sinusoids(positions, width);
-        Ok(Embedding { tokens: tokens.contiguous()?, positions, width, scale })
+        Ok(Embedding { tokens, positions, width, scale })
     }
 
     /// From a table `[vocabulary, width]`, without positions.
-    pub fn plain(tokens: &Tensor) -> Result<Self> {
+    pub fn plain(tokens: Table) -> Result<Self> {
         Self::new(tokens, 1.0, 0)
     }
 
@@ -38,17 +40,24 @@ impl Embedding {
         out: &mut Vec<f32>,
     ) -> Result<()> {
         out.clear();
-        with_values(&self.tokens, |table| {
-            for (id, position) in tokens {
-                let row = &table[id as usize * self.width..][..self.width];
-                if self.positions.is_empty() {
+        for (id, position) in tokens {
+            let row = out.len();
+            match &self.tokens {
+                Table::Float32(table) => with_values(table, |table| {
+                    let row = &table[id as usize * self.width..][..self.width];
                     out.extend(row.iter().map(|x| x * self.scale));
-                    continue;
+                })?,
+                Table::Int8(table) => {
+                    let (row, scale) = table.row(id as usize);
+                    out.extend(row.iter().map(|&x| f32::from(x) * (scale * self.scale)));
                 }
-                let position = &self.positions[position * self.width..][..self.width];
-                out.extend(row.iter().zip(position).map(|(x, p)| x * self.scale + p));
             }
-        })
+            if !self.positions.is_empty() {
+                let position = &self.positions[position * self.width..][..self.width];
+                out[row..].iter_mut().zip(position).for_each(|(x, p)| *x += p);
+            }
+        }
+        Ok(())
     }
 }
 

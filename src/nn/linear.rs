@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::kernels::{FloatMatrix, Kernel, Matrix, PackedMatrix, Quantized};
-use super::{Activation, Compute, with_values};
+use super::{Activation, Compute, Table, with_values};
 use crate::Result;
 
 /// What becomes of the results of a product.
@@ -60,25 +60,26 @@ fn mixed() -> crate::Error {
 }
 
 impl Linear {
-    /// From a weight as PyTorch stores it, `[outputs, inputs]`, and a bias, `[outputs]`.
-    pub fn new(weight: &Tensor, bias: Option<&Tensor>, compute: Compute) -> Result<Self> {
-        let (outputs, inputs) = weight.dims2()?;
+    /// From a weight, `[outputs, inputs]`, and a bias, `[outputs]`.
+    pub fn new(weight: Table, bias: Option<&Tensor>, compute: Compute) -> Result<Self> {
+        let (outputs, inputs) = weight.shape()?;
         let bias = bias.map(|bias| with_values(bias, <[f32]>::to_vec)).transpose()?;
         let (kernel, bias) = (Kernel::select()?, bias.as_deref());
-        let weights = with_values(weight, |weight| match compute {
-            Compute::Float32 => {
-                FloatMatrix::new(kernel, weight, bias, inputs).map(Weights::Float32)
+        let weights = match weight.converted(compute)? {
+            Table::Float32(weight) => Weights::Float32(with_values(&weight, |weight| {
+                FloatMatrix::new(kernel, weight, bias, inputs)
+            })??),
+            Table::Int8(table) => {
+                Weights::Int8(PackedMatrix::from_table(kernel, &table, bias, 0.0)?)
             }
-            Compute::Int8 => PackedMatrix::new(kernel, weight, bias, inputs).map(Weights::Int8),
-        })??;
+        };
         Ok(Linear { inputs, outputs, weights })
     }
 
     /// Several layers of the same input as one, their outputs side by side.
-    pub fn stacked(parts: &[(Tensor, Tensor)], compute: Compute) -> Result<Self> {
-        let (weights, biases): (Vec<&Tensor>, Vec<&Tensor>) =
-            parts.iter().map(|(weight, bias)| (weight, bias)).unzip();
-        Self::new(&Tensor::cat(&weights, 0)?, Some(&Tensor::cat(&biases, 0)?), compute)
+    pub fn stacked(parts: Vec<(Table, Tensor)>, compute: Compute) -> Result<Self> {
+        let (weights, biases): (Vec<Table>, Vec<Tensor>) = parts.into_iter().unzip();
+        Self::new(Table::stacked(weights, compute)?, Some(&Tensor::cat(&biases, 0)?), compute)
     }
 
     /// Width of the result.

@@ -12,12 +12,14 @@ pub mod math;
 mod norm;
 mod output;
 pub mod relative;
+mod table;
 
 pub use activation::Activation;
 pub use embedding::Embedding;
 pub use linear::{Epilogue, Linear, Workspace};
 pub use norm::{LayerNorm, RmsNorm};
 pub use output::{Output, Predicted};
+pub use table::Table;
 
 use candle_core::Tensor;
 

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::kernels::{FloatMatrix, Kernel, OutputLayer, PackedMatrix, Quantized, RowBest};
-use super::{Compute, Workspace, with_values};
+use super::{Compute, Table, Workspace, with_values};
 use crate::Result;
 
 /// The layer from `[rows, width]` to a vocabulary.
@@ -39,16 +39,16 @@ enum States {
 
 impl Output {
     /// From a weight `[vocabulary, width]` and a bias `[vocabulary]`.
-    pub fn new(weight: &Tensor, bias: Option<&Tensor>, compute: Compute) -> Result<Self> {
-        let inputs = weight.dim(1)?;
+    pub fn new(weight: &Table, bias: Option<&Tensor>, compute: Compute) -> Result<Self> {
+        let (_, inputs) = weight.shape()?;
         let bias = bias.map(|bias| with_values(bias, <[f32]>::to_vec)).transpose()?;
         let (kernel, bias) = (Kernel::select()?, bias.as_deref());
-        let weights = with_values(weight, |weight| match compute {
-            Compute::Float32 => {
-                OutputLayer::new(kernel, weight, bias, inputs).map(Weights::Float32)
-            }
-            Compute::Int8 => OutputLayer::new(kernel, weight, bias, inputs).map(Weights::Int8),
-        })??;
+        let weights = match weight.clone().converted(compute)? {
+            Table::Float32(weight) => Weights::Float32(with_values(&weight, |weight| {
+                OutputLayer::new(kernel, weight, bias, inputs)
+            })??),
+            Table::Int8(table) => Weights::Int8(OutputLayer::from_table(kernel, &table, bias)?),
+        };
         Ok(Output { inputs, weights })
     }
 

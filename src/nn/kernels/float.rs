@@ -39,7 +39,7 @@ impl Matrix for FloatMatrix {
         inputs: usize,
         padding: f32,
     ) -> Result<Self> {
-        let outputs = matrix::check(kernel, weights, bias, inputs, usize::MAX)?;
+        let outputs = matrix::check(kernel, weights.len(), bias, inputs, usize::MAX)?;
         let panels = outputs.div_ceil(PANEL);
         let mut packed = vec![Weights([0.0; PANEL]); panels * inputs];
         packed.par_chunks_mut(inputs).zip(weights.par_chunks(PANEL * inputs)).for_each(

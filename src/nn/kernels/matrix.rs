@@ -92,17 +92,17 @@ pub trait Matrix {
 /// Number of outputs, if the shapes go together.
 pub(super) fn check(
     kernel: Kernel,
-    weights: &[f32],
+    weights: usize,
     bias: Option<&[f32]>,
     inputs: usize,
     most_inputs: usize,
 ) -> Result<usize> {
     assert!(kernel.is_available(), "{kernel:?} on a machine without it");
     let refuse = |what: String| Err(Error::Compute(candle_core::Error::Msg(what)));
-    if inputs == 0 || inputs > most_inputs || !weights.len().is_multiple_of(inputs) {
-        return refuse(format!("{} weights in rows of {inputs}", weights.len()));
+    if inputs == 0 || inputs > most_inputs || !weights.is_multiple_of(inputs) {
+        return refuse(format!("{weights} weights in rows of {inputs}"));
     }
-    let outputs = weights.len() / inputs;
+    let outputs = weights / inputs;
     match bias {
         Some(bias) if bias.len() != outputs => {
             refuse(format!("{} biases for {outputs} outputs", bias.len()))

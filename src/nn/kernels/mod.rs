@@ -22,6 +22,7 @@ mod packed;
 mod pages;
 mod portable;
 mod quantized;
+mod table;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
@@ -35,6 +36,7 @@ pub use matrix::Matrix;
 pub use output::{OutputLayer, RowBest};
 pub use packed::PackedMatrix;
 pub use quantized::Quantized;
+pub use table::ByteTable;
 
 #[cfg(target_arch = "x86_64")]
 use amx::Registers;

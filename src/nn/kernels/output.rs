@@ -1,7 +1,7 @@
 //! The output layer of a decoder: of a vocabulary's logits only the best are wanted, and the sum of
 //! all their exponentials, so none is ever written to memory.
 
-use super::{Kernel, Matrix, PANEL, PackedMatrix};
+use super::{ByteTable, Kernel, Matrix, PANEL, PackedMatrix};
 use crate::Result;
 use crate::nn::math::{self, exp};
 
@@ -91,6 +91,14 @@ impl<M: Matrix> OutputLayer<M> {
     /// `ln Σ e^logit` of all tokens of a row but these.
     pub fn log_sum_besides(&self, x: &M::Rows, row: usize, ids: &[u32]) -> f32 {
         math::log_sum_exp_besides(&self.logits(x, row), ids)
+    }
+}
+
+impl OutputLayer {
+    /// From weights in eight bits, `[vocabulary, inputs]`, and a bias, `[vocabulary]`.
+    pub fn from_table(kernel: Kernel, table: &ByteTable, bias: Option<&[f32]>) -> Result<Self> {
+        let matrix = PackedMatrix::from_table(kernel, table, bias, f32::NEG_INFINITY)?;
+        Ok(OutputLayer { matrix })
     }
 }
 

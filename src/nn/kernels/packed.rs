@@ -6,9 +6,9 @@ use rayon::prelude::*;
 
 use super::matrix::{self, Matrix, Tiles};
 use super::pages::Lines;
-use super::quantized::{factor_and_scale, lines_of, round};
-use super::{Kernel, Line, MAX_TILE_ROWS, PANEL, Quantized, Tile};
-use crate::{Error, Result};
+use super::quantized::lines_of;
+use super::{ByteTable, Kernel, MAX_TILE_ROWS, PANEL, Quantized, Tile};
+use crate::Result;
 
 /// Most inputs: with more, a sum of products could leave 32 bits.
 const MAX_INPUTS: usize = 1 << 17;
@@ -45,18 +45,8 @@ impl Matrix for PackedMatrix {
         inputs: usize,
         padding: f32,
     ) -> Result<Self> {
-        let outputs = matrix::check(kernel, weights, bias, inputs, MAX_INPUTS)?;
-        let panel_lines = panel_lines(inputs);
-        let mut lines = Lines::zeros(outputs.div_ceil(PANEL) * panel_lines);
-        let panels = lines.par_chunks_mut(panel_lines).zip(weights.par_chunks(PANEL * inputs));
-        let panels = panels.enumerate().map(|(p, (lines, weights))| {
-            pack(lines, weights, inputs, matrix::panel_bias(p, bias, outputs, padding))
-        });
-        let panels: Vec<Panel> = panels.collect();
-        if panels.iter().any(|panel| panel.scales.iter().any(|scale| scale.is_nan())) {
-            return Err(Error::Compute(candle_core::Error::Msg("a weight is not finite".into())));
-        }
-        Ok(PackedMatrix { kernel, inputs, outputs, lines, panels })
+        matrix::check(kernel, weights.len(), bias, inputs, MAX_INPUTS)?;
+        Self::from_table(kernel, &ByteTable::quantize(weights, inputs)?, bias, padding)
     }
 
     fn kernel(&self) -> Kernel {
@@ -121,6 +111,38 @@ impl Matrix for PackedMatrix {
     }
 }
 
+impl PackedMatrix {
+    /// From weights in eight bits, `[outputs, inputs]`; else as [`Matrix::padded`].
+    pub fn from_table(
+        kernel: Kernel,
+        table: &ByteTable,
+        bias: Option<&[f32]>,
+        padding: f32,
+    ) -> Result<Self> {
+        let inputs = table.width();
+        let outputs = matrix::check(kernel, table.values().len(), bias, inputs, MAX_INPUTS)?;
+        let panel_lines = panel_lines(inputs);
+        let mut lines = Lines::zeros(outputs.div_ceil(PANEL) * panel_lines);
+        let values = table.values().par_chunks(PANEL * inputs);
+        let panels = lines.par_chunks_mut(panel_lines).zip(values).enumerate();
+        let panels = panels.map(|(p, (lines, values))| {
+            let bias = matrix::panel_bias(p, bias, outputs, padding);
+            let mut panel = Panel { start: [0; PANEL], scales: [0.0; PANEL], bias };
+            for (n, row) in values.chunks_exact(inputs).enumerate() {
+                panel.scales[n] = table.scales()[p * PANEL + n];
+                panel.start[n] = -128 * row.iter().map(|&w| i32::from(w)).sum::<i32>();
+                for (group, row) in row.chunks(4).enumerate() {
+                    let at = &mut lines[group * 4 + n / 16].0[n % 16 * 4..];
+                    at.iter_mut().zip(row).for_each(|(at, &w)| *at = w as u8);
+                }
+            }
+            panel
+        });
+        let panels = panels.collect();
+        Ok(PackedMatrix { kernel, inputs, outputs, lines, panels })
+    }
+}
+
 impl Panel {
     #[inline(always)]
     fn dequantize(&self, sums: &[i32; PANEL], scale: f32) -> [f32; PANEL] {
@@ -141,24 +163,4 @@ fn dequantize(sum: i32, row_scale: f32, scale: f32, bias: f32) -> f32 {
 fn panel_lines(inputs: usize) -> usize {
     // Each input is a byte of every output.
     lines_of(inputs) * PANEL
-}
-
-/// Quantizes and packs `weights`, `[up to PANEL, inputs]`.
-fn pack(lines: &mut [Line], weights: &[f32], inputs: usize, bias: [f32; PANEL]) -> Panel {
-    let mut panel = Panel { start: [0; PANEL], scales: [0.0; PANEL], bias };
-    for (n, row) in weights.chunks_exact(inputs).enumerate() {
-        let (factor, scale) = factor_and_scale(row);
-        panel.scales[n] = scale;
-        let mut sum = 0i32;
-        for (group, row) in row.chunks(4).enumerate() {
-            let at = &mut lines[group * 4 + n / 16].0[n % 16 * 4..];
-            for (at, &w) in at.iter_mut().zip(row) {
-                let w = round(w, factor);
-                sum = sum.wrapping_add(w);
-                *at = w as i8 as u8;
-            }
-        }
-        panel.start[n] = (-128i32).wrapping_mul(sum);
-    }
-    panel
 }
