@@ -48,9 +48,10 @@ SENTENCES = f"""ARRAY<STRUCT<
   lost ARRAY<STRUCT<{WORD}>>, added ARRAY<STRUCT<{WORD}>>, restored ARRAY<STRUCT<{WORD}>>,
   warnings ARRAY<STRING>>>"""
 
-# Columns of the work in progress, and the one of what cannot be read.
-LINE, ANSWER, BAD, ID = "tarjim_line", "tarjim_answer", "bad_record", "record_id"
-OURS = (LINE, BAD, ID)
+# Columns of the work in progress: the record as it came, what tarjim is sent, what it said.
+RECORD, LINE, ANSWER = "tarjim_record", "tarjim_line", "tarjim_answer"
+# Columns of the output.
+BAD, ID = "bad_record", "record_id"
 
 # Batches of records sent ahead of the answers, so that tarjim never waits for Spark.
 AHEAD = 2
@@ -246,9 +247,12 @@ def column(name):
 
 
 def records(spark, args):
-    """The input: its columns, the line of JSON that tarjim is sent, for csv the rows that fit no
-    header, and the id of each record."""
+    """The input: for each record its columns, the line of JSON that tarjim is sent, its id, and for
+    csv the row if it does not fit the header."""
     options = dict(args.read_option)
+    if args.input_format == "csv":
+        # A quote within quotes is doubled (RFC 4180); Spark by itself wants a backslash.
+        options = {"escape": '"', **options}
     read = spark.read.options(**options)
     if args.schema:
         read = read.schema(args.schema)
@@ -289,7 +293,8 @@ def records(spark, args):
     if taken:
         raise Wrong(f"the input has a column `{min(taken)}`, which the output needs",
                     "name the columns to be carried through with --columns")
-    return frame.select(*map(column, carried), *(name for name in OURS if name in frame.columns))
+    ours = [name for name in (LINE, BAD, ID) if name in frame.columns]
+    return frame.select(F.struct(*map(column, carried)).alias(RECORD), *ours)
 
 
 def translated(todo, args):
@@ -314,7 +319,7 @@ def translated(todo, args):
         got[BAD] = F.col(BAD)
         unfit = F.lit("the row does not fit the header")
         got["error"] = F.when(got[BAD].isNotNull(), unfit).otherwise(got["error"])
-    carried = [column(name) for name in todo.columns if name not in OURS]
+    carried = [F.col(RECORD).getField(name).alias(name) for name in todo.schema[RECORD].dataType.names]
     return done.select(*carried, *(value.alias(name) for name, value in got.items()), ID)
 
 
@@ -474,7 +479,7 @@ def main(argv=None):
         return 1
     except Exception as error:
         # Between the frames of two stacks of calls stands what matters.
-        failed = re.search(r"TarjimFailed: (.*?)\s*(?=\n\s+at |\nDriver stacktrace|\Z)", str(error), re.DOTALL)
+        failed = re.search(r"TarjimFailed: (.*?)\s*(?=\n\s+at |\n\s*SQLSTATE|\nDriver stacktrace|\Z)", str(error), re.DOTALL)
         if not failed:
             raise
         say(f"error: a task failed for good; what is done is kept, and --resume continues\n\n{failed[1]}")
