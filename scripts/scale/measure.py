@@ -5,7 +5,8 @@
     python scripts/scale/measure.py records.jsonl TARJIM MODEL
 
 Needs what scripts/spark/translate.py needs. The plain loop is `tarjim translate --input-format
-jsonl` with two threads; Spark is local[2]. Runs take turns, twice; the better counts.
+jsonl` with two threads; Spark is local[2]. Runs take turns, twice; the better counts. One thread
+gets a fifth of the records.
 """
 import json
 import os
@@ -51,24 +52,29 @@ def spark(source, tarjim, model, folder):
 
 def main():
     source, tarjim, model = sys.argv[1:]
-    texts = [json.loads(line)["text"] for line in open(source)]
-    words = sum(len(text.split()) for text in texts)
-    print(f"{len(texts)} records, {words} words")
-    loop = [tarjim, "translate", "--quiet", "--input-format", "jsonl", "--model", model, source]
-    plain, one, sparks, memory = [], [], [], 0
+    lines = open(source).read().splitlines(keepends=True)
+
+    def words(lines):
+        return sum(len(json.loads(line)["text"].split()) for line in lines)
+
+    print(f"{len(lines)} records, {words(lines)} words", flush=True)
+    loop = [tarjim, "translate", "--quiet", "--input-format", "jsonl", "--model", model]
+    plains, sparks = [], []
     for _ in range(2):
-        seconds, _ = timed([*loop, "--threads", "2"])
-        plain.append(seconds)
+        plains.append(timed([*loop, "--threads", "2", source])[0])
         with tempfile.TemporaryDirectory() as folder:
             sparks.append(spark(source, tarjim, model, folder))
-    seconds, memory = timed([*loop, "--threads", "1"])
-    with tempfile.NamedTemporaryFile("w") as empty:
-        start, _ = timed([*loop[:-1], empty.name])
-    whole, before, job = min(sparks)
-    plain = min(plain)
-    print(f"plain, 2 threads: {plain:.1f} s, {words / plain:.0f} words/s")
-    print(f"plain, 1 thread:  {seconds:.1f} s, {words / seconds:.0f} words/s, {memory:.0f} MiB; start {start:.2f} s")
-    print(f"Spark local[2]:   {whole:.1f} s = {before:.1f} s until the job + {job:.1f} s job + {whole - before - job:.1f} s after")
+        print(f"  plain {plains[-1]:.1f} s, Spark {sparks[-1]}", flush=True)
+    with tempfile.NamedTemporaryFile("w") as part:
+        start, _ = timed([*loop, "--threads", "1", part.name])
+        fifth = lines[:len(lines) // 5]
+        part.writelines(fifth)
+        part.flush()
+        seconds, memory = timed([*loop, "--threads", "1", part.name])
+    plain, (whole, before, job) = min(plains), min(sparks)
+    print(f"plain, 2 threads: {plain:.1f} s, {words(lines) / plain:.0f} words/s")
+    print(f"plain, 1 thread:  {words(fifth) / (seconds - start):.0f} words/s, {memory:.0f} MiB; start {start:.2f} s")
+    print(f"Spark local[2]:   {whole:.1f} s = {before:.1f} until the job, {job:.1f} the job, {whole - before - job:.1f} after")
     print(f"ratio to the plain loop: job {plain / job:.2f}, whole run {plain / whole:.2f}")
 
 

@@ -401,7 +401,7 @@ def session(args):
         if name not in given:
             spark.conf.set(name, value)
 
-    # Tasks of minutes, not of hours: text is small and translating it slow.
+    # Short tasks, so that no core waits long for the last: text is small and translating it slow.
     default("spark.sql.files.maxPartitionBytes", str(int(args.split_mb * (1 << 20))))
     default("spark.sql.files.openCostInBytes", str(64 << 10))
     default("spark.sql.execution.arrow.maxRecordsPerBatch", "256")
@@ -454,8 +454,8 @@ def arguments(argv):
     add("--align", action="store_true", help="add the column `sentences`, with scores and word links")
     add("--tarjim-options", default="", metavar="OPTIONS", help="more options for tarjim, as '--beam 1 --no-restore'")
     add("--resume", action="store_true", help="translate only what the output lacks")
-    add("--split-mb", type=positive(float), default=1, metavar="MB",
-        help="most input a task gets, where the format can be split [default: 1]")
+    add("--split-mb", type=positive(float), default=0.25, metavar="MB",
+        help="most input a task gets, where the format can be split [default: 0.25]")
     add("--partitions", type=positive(int), metavar="N",
         help="spread the records over N tasks with a shuffle; for input that cannot be split, such as .gz")
     add("--timeout", type=positive(float), default=900, metavar="SECONDS",
