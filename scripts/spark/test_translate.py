@@ -83,7 +83,7 @@ def plain(lines, *options):
     assert done.returncode in (0, 3), done
     answers = [json.loads(line) for line in done.stdout.decode().split("\n")[:-1]]
     assert len(answers) == len(lines)
-    kept = ("id", "tags", "translation", "model", "warnings", "sentences")
+    kept = ["id", "tags", "translation", "model", "sentences" if "--align" in options else "warnings"]
     return multiset(
         (line, answer["error"]) if "error" in answer else
         (answer["text"], {name: answer[name] for name in kept if name in answer})
