@@ -50,16 +50,24 @@ fn main() {
     let model = models::load(&checkpoint, None, compute).unwrap();
     let load = began.elapsed().as_secs_f64();
 
+    let options = |beams: usize, length: usize| Options {
+        num_beams: beams,
+        max_length: length,
+        min_length: length,
+        ..Options::new(checkpoint.generation(), model.info())
+    };
+    // From a sentence to its first token.
+    let first_ms = (0..10).map(|_| {
+        let began = Instant::now();
+        generate(model.as_ref(), &[&sources[0]], &options(1, 1), BATCH_TOKENS).unwrap();
+        began.elapsed().as_secs_f64() * 1e3
+    });
+    let first_ms = first_ms.fold(f64::INFINITY, f64::min);
     let mut cases = serde_json::Map::new();
     for case in option("--cases", "b64k1,b64k4,b16k1,b16k4,b1k1,b1k4").split(',') {
         let (batch, beams) = case[1..].split_once('k').unwrap();
         let (batch, beams): (usize, usize) = (batch.parse().unwrap(), beams.parse().unwrap());
-        let options = Options {
-            num_beams: beams,
-            max_length: LENGTH,
-            min_length: LENGTH,
-            ..Options::new(checkpoint.generation(), model.info())
-        };
+        let options = options(beams, LENGTH);
         let batch: Vec<&[u32]> = sources[..batch].iter().map(Vec::as_slice).collect();
         let mut seconds = Vec::new();
         // The first run warms up.
@@ -74,7 +82,7 @@ fn main() {
         let rates = seconds.iter().map(|s| (batch.len() * LENGTH) as f64 / s);
         cases.insert(case.into(), json!({"tok_s": rates.collect::<Vec<_>>()}));
     }
-    let result = json!({"load_s": load, "peak_rss_mib": peak_mib(), "cases": cases});
+    let result = json!({"load_s": load, "first_ms": first_ms, "peak_rss_mib": peak_mib(), "cases": cases});
     println!("{result}");
 }
 

@@ -1,7 +1,8 @@
 """Speed of tarjim beside CTranslate2 and transformers, taken in turns in one run.
 
   python compare.py make FOLDER           a random checkpoint of opus-mt-ar-en's shape, and 64 sources
-  python compare.py fixed FOLDER          tokens/s, load time and peak memory on it, ratios to CTranslate2
+  python compare.py fixed FOLDER          tokens/s, milliseconds to the first token, load time and
+                                          peak memory on it, ratios to CTranslate2
   python compare.py text MODEL SOURCE     sentences/s on real text with a real model folder
 
 Needs torch, transformers, sentencepiece and ctranslate2; `fixed` also `cargo bench --no-run` and
@@ -26,6 +27,7 @@ TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
 # The rest as arguments of this script, see `worker`.
 SYSTEMS = {
     "tarjim int8": None,
+    "tarjim int8 avx512vnni": None,
     "tarjim float32": None,
     "ctranslate2 int8": ["ct2", "int8"],
     "ctranslate2 float32": ["ct2", "float32"],
@@ -85,9 +87,9 @@ def worker(system, kind, folder, cases):
         load = time.perf_counter() - began
         source = [[vocab[i] for i in row] for row in ids]
 
-        def run(batch, beams):
+        def run(batch, beams, length=LENGTH):
             found = model.translate_batch(
-                source[:batch], beam_size=beams, min_decoding_length=LENGTH, max_decoding_length=LENGTH,
+                source[:batch], beam_size=beams, min_decoding_length=length, max_decoding_length=length,
                 max_batch_size=-(-batch // 2) if batch > 1 else 0)
             return [len(result.hypotheses[0]) for result in found]
     else:
@@ -98,12 +100,17 @@ def worker(system, kind, folder, cases):
         model = MarianMTModel.from_pretrained(f"{folder}/hf").eval()
         load = time.perf_counter() - began
 
-        def run(batch, beams):
+        def run(batch, beams, length=LENGTH):
             with torch.inference_mode():
                 found = model.generate(torch.tensor(ids[:batch]), num_beams=beams,
-                                       min_new_tokens=LENGTH, max_new_tokens=LENGTH)
+                                       min_new_tokens=length, max_new_tokens=length)
             return [row.shape[0] - 1 for row in found]
-    result = {"load_s": load, "cases": {}}
+    first = []
+    for _ in range(10):
+        began = time.perf_counter()
+        run(1, 1, 1)
+        first.append(1000 * (time.perf_counter() - began))
+    result = {"load_s": load, "first_ms": min(first), "cases": {}}
     for case in cases.split(","):
         batch, beams = CASES[case]
         run(batch, beams)
@@ -124,27 +131,31 @@ def fixed(folder, cases, rounds, systems):
     for _ in range(rounds):
         for system in systems:
             if SYSTEMS[system] is None:
-                kind = system.split()[1]
+                kind, *kernel = system.split()[1:]
                 command = [bench, folder, "--compute", kind, "--threads", "2", "--cases", cases, "--runs", "1"]
             else:
                 command = [sys.executable, __file__, "worker", *SYSTEMS[system], folder, cases]
-            done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+            environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+            if SYSTEMS[system] is None and kernel:
+                environment["TARJIM_KERNEL"] = kernel[0]
+            done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
             result = json.loads(done.stdout.strip().splitlines()[-1])
             mine = best[system]
             for case, value in result["cases"].items():
                 mine[case] = max(mine.get(case, 0), statistics.median(value["tok_s"]))
+            mine["first ms"] = min(mine.get("first ms", 1e9), result["first_ms"])
             mine["load s"] = min(mine.get("load s", 1e9), result["load_s"])
             mine["MiB"] = max(mine.get("MiB", 0), result["peak_rss_mib"])
     names = cases.split(",")
-    print("| tokens/s | " + " | ".join(names) + " | load s | peak MiB |\n|" + "---|" * (len(names) + 3))
+    print("| tokens/s | " + " | ".join(names) + " | first ms | load s | peak MiB |\n|" + "---|" * (len(names) + 4))
     for system, mine in best.items():
         print(f"| {system} | " + " | ".join(f"{mine[name]:,.0f}" for name in names)
-              + f" | {mine['load s']:.2f} | {mine['MiB']:.0f} |")
-    for kind in ("int8", "float32"):
-        ours, peer = best.get(f"tarjim {kind}"), best.get(f"ctranslate2 {kind}")
+              + f" | {mine['first ms']:.1f} | {mine['load s']:.2f} | {mine['MiB']:.0f} |")
+    for kind in ("int8", "int8 avx512vnni", "float32"):
+        ours, peer = best.get(f"tarjim {kind}"), best.get(f"ctranslate2 {kind.split()[0]}")
         if ours and peer:
             print(f"| tarjim ÷ ctranslate2, {kind} | " + " | ".join(f"{ours[n] / peer[n]:.2f}×" for n in names)
-                  + f" | {ours['load s'] / peer['load s']:.2f} | {ours['MiB'] / peer['MiB']:.2f} |")
+                  + f" | {ours['first ms'] / peer['first ms']:.2f} | {ours['load s'] / peer['load s']:.2f} | {ours['MiB'] / peer['MiB']:.2f} |")
 
 
 def text(folder, source, beams, rounds):
