@@ -3,19 +3,53 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 
+use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
-use tarjim::output::{Document, Format};
-use tarjim::text::{Segment, SegmentKind};
-use tarjim::translate::Translation;
 use tarjim::{Error, Result};
-
-use super::model::Loaded;
-use super::translate::write;
 
 /// Bytes of a line that is still read; a longer one is answered by an error.
 const LONGEST_LINE: u64 = 64 << 20;
-/// Bytes of text translated together: enough to fill the model's batches.
+/// Bytes of text worked on together: enough to fill the model's batches.
 const BATCH_BYTES: usize = 256 << 10;
+
+/// Options of every command that answers records.
+#[derive(Args, Debug)]
+pub struct RecordArgs {
+    /// What the input is
+    #[arg(long, value_enum, default_value = "text", help_heading = "Record options")]
+    pub input_format: InputFormat,
+    /// Field of a record that holds the Arabic text
+    #[arg(long, value_name = "NAME", default_value = "text", help_heading = "Record options")]
+    pub field: String,
+    /// Only records I, I+N, I+2N …, counted from 0
+    #[arg(long, value_name = "I/N", help_heading = "Record options")]
+    pub shard: Option<Shard>,
+    /// Answer a record as soon as no other waits, instead of in large batches
+    #[arg(long, help_heading = "Record options")]
+    pub flush: bool,
+}
+
+/// What the input is.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputFormat {
+    /// Plain text
+    Text,
+    /// JSON objects, one a line; each is answered by one line, with the result or an error
+    Jsonl,
+}
+
+impl RecordArgs {
+    /// Whether the input is records rather than documents.
+    ///
+    /// # Errors
+    /// If documents are to be read with options that only records have.
+    pub fn is_records(&self) -> Result<bool> {
+        if self.input_format == InputFormat::Text && (self.shard.is_some() || self.flush) {
+            return Err(Error::Usage("--shard and --flush need --input-format jsonl".into()));
+        }
+        Ok(self.input_format != InputFormat::Text)
+    }
+}
 
 /// Every `of`-th record, from number `index` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,45 +72,60 @@ impl std::str::FromStr for Shard {
     }
 }
 
-/// What is read from each record and written into it.
-#[derive(Debug)]
-pub struct Fields<'a> {
-    /// Holds the Arabic text.
-    pub source: &'a str,
-    /// Is given the English text.
-    pub target: &'a str,
-    /// Whether `sentences` is added, with word alignment.
-    pub align: bool,
+/// What is done with the text of records.
+pub trait Task {
+    /// Names of all fields that an answer may have. A record's own fields of these names give way.
+    fn fields(&self) -> Vec<&str>;
+
+    /// An answer to each text. Texts given together are worked on together, which is faster; what
+    /// is said of one must not depend on the others.
+    fn answer(&mut self, texts: &[&str]) -> Result<Vec<Answer>>;
+}
+
+/// What is said of one record.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// Added to the record.
+    pub fields: Map<String, Value>,
+    /// Sentences translated for it.
+    pub sentences: u64,
+    /// Words of their sources.
+    pub words: u64,
 }
 
 /// How a stream went.
 #[derive(Debug, Default)]
 pub struct Count {
-    /// Lines answered.
+    /// Records answered.
     pub records: u64,
     /// Of these, by an error.
     pub failed: u64,
+    /// Sentences translated.
+    pub sentences: u64,
+    /// Words of their sources.
+    pub words: u64,
 }
 
 /// A line of the input.
 struct Record {
     object: Map<String, Value>,
-    /// The text and its segments, or why there is none.
-    text: std::result::Result<(String, Vec<Segment>), String>,
+    /// The text, or why there is none.
+    text: std::result::Result<String, String>,
 }
 
-/// Translates the lines of `reader`.
+/// Name of the field that says why a record has no answer.
+const ERROR: &str = "error";
+
+/// Answers the records of `reader`; `name` and the path of `out` stand in errors.
 ///
 /// # Errors
-/// If the input cannot be read or the output not written; a bad line is no error, but answered.
-pub fn translate(
+/// If the input cannot be read or the output not written; a bad record is no error, but answered.
+pub fn run(
     reader: impl Read,
     name: &Path,
     out: (&mut dyn Write, &Path),
-    loaded: &Loaded,
-    segment: fn(&str) -> Vec<Segment>,
-    fields: &Fields<'_>,
-    (shard, flush): (Option<Shard>, bool),
+    args: &RecordArgs,
+    task: &mut dyn Task,
 ) -> Result<Count> {
     let (out, path) = out;
     let mut reader = BufReader::new(reader);
@@ -87,21 +136,19 @@ pub fn translate(
         let ended = line.is_none();
         if let Some(line) = line {
             number += 1;
-            if shard.is_some_and(|shard| (number - 1) % shard.of != shard.index) {
+            if args.shard.is_some_and(|shard| (number - 1) % shard.of != shard.index) {
                 continue;
             }
             bytes += line.len();
-            batch.push(Record::new(&line, number, fields, segment));
+            batch.push(Record::new(&line, number, &args.field));
         }
         // Who waits for an answer may send the next line only after it.
-        let waiting = flush && reader.buffer().is_empty();
+        let waiting = args.flush && reader.buffer().is_empty();
         if ended || waiting || bytes >= BATCH_BYTES {
-            for answer in answers(std::mem::take(&mut batch), loaded, fields)? {
-                count.records += 1;
-                count.failed += u64::from(answer.contains_key("error"));
+            for answer in answers(std::mem::take(&mut batch), task, &mut count) {
                 writeln!(out, "{}", Value::Object(answer)).map_err(Error::write(path))?;
             }
-            if flush || ended {
+            if args.flush || ended {
                 out.flush().map_err(Error::write(path))?;
             }
             bytes = 0;
@@ -129,12 +176,7 @@ fn next_line(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
 }
 
 impl Record {
-    fn new(
-        line: &[u8],
-        number: u64,
-        fields: &Fields<'_>,
-        segment: fn(&str) -> Vec<Segment>,
-    ) -> Self {
+    fn new(line: &[u8], number: u64, field: &str) -> Self {
         let parsed = match line.len() as u64 > LONGEST_LINE {
             true => Err(format!("longer than {LONGEST_LINE} bytes")),
             false => serde_json::from_slice::<Value>(line).map_err(|error| error.to_string()),
@@ -150,79 +192,55 @@ impl Record {
                 return Record { object, text: Err(text) };
             }
         };
-        let text = match object.get(fields.source) {
-            Some(Value::String(text)) => Ok((text.clone(), segment(text))),
-            Some(_) => Err(format!("field `{}` is not a string", fields.source)),
-            None => Err(format!("no field `{}`", fields.source)),
+        let text = match object.get(field) {
+            Some(Value::String(text)) => Ok(text.clone()),
+            Some(_) => Err(format!("field `{field}` is not a string")),
+            None => Err(format!("no field `{field}`")),
         };
         Record { object, text }
     }
 }
 
-/// The records with their translations, all sentences translated together.
+/// The records with their answers.
 fn answers(
     records: Vec<Record>,
-    loaded: &Loaded,
-    fields: &Fields<'_>,
-) -> Result<Vec<Map<String, Value>>> {
-    let sentences: Vec<&str> = records
-        .iter()
-        .filter_map(|record| record.text.as_ref().ok())
-        .flat_map(|(text, segments)| {
-            let sentences = segments.iter().filter(|s| s.kind == SegmentKind::Sentence);
-            sentences.map(|segment| segment.span.of(text))
-        })
-        .collect();
-    let mut translations = loaded.translator.translate(&sentences, &loaded.settings)?.into_iter();
-    let mut answers = Vec::with_capacity(records.len());
+    task: &mut dyn Task,
+    count: &mut Count,
+) -> Vec<Map<String, Value>> {
+    let texts: Vec<&str> =
+        records.iter().filter_map(|record| record.text.as_deref().ok()).collect();
+    let mut answers = each(&texts, task).into_iter();
+    let old: Vec<String> = task.fields().into_iter().chain([ERROR]).map(String::from).collect();
+    let mut answered = Vec::with_capacity(records.len());
     for Record { mut object, text } in records {
-        match text {
-            Ok((text, segments)) => {
-                let count = segments.iter().filter(|s| s.kind == SegmentKind::Sentence).count();
-                let own: Vec<Translation> = translations.by_ref().take(count).collect();
-                let english = written(Format::Text, &text, &segments, &own, loaded, fields)?;
-                object.insert(fields.target.into(), json!(english));
-                object.insert("model".into(), json!(loaded.resolved.name));
-                if fields.align {
-                    let json = written(Format::Json, &text, &segments, &own, loaded, fields)?;
-                    let document: Value = serde_json::from_str(&json).unwrap_or_default();
-                    object.insert("sentences".into(), document["sentences"].clone());
-                } else {
-                    let mut warnings: Vec<Value> =
-                        own.iter().flat_map(|t| &t.warnings).map(|w| json!(w)).collect();
-                    warnings.dedup();
-                    if !warnings.is_empty() {
-                        object.insert("warnings".into(), json!(warnings));
-                    }
-                }
+        let answer = text.and_then(|_| {
+            answers.next().unwrap_or_else(|| Err("the text was not worked on".into()))
+        });
+        // What an earlier run said of the record.
+        object.retain(|name, _| !old.contains(name));
+        count.records += 1;
+        match answer {
+            Ok(answer) => {
+                count.sentences += answer.sentences;
+                count.words += answer.words;
+                object.extend(answer.fields);
             }
             Err(error) => {
-                object.insert("error".into(), json!(error));
+                count.failed += 1;
+                object.insert(ERROR.into(), json!(error));
             }
         }
-        answers.push(object);
+        answered.push(object);
     }
-    Ok(answers)
+    answered
 }
 
-/// One record's text in a format.
-fn written(
-    format: Format,
-    text: &str,
-    segments: &[Segment],
-    translations: &[Translation],
-    loaded: &Loaded,
-    fields: &Fields<'_>,
-) -> Result<String> {
-    let mut out = Vec::new();
-    let mut writer = format.writer(Document {
-        path: String::new(),
-        model: loaded.resolved.name.clone(),
-        revision: loaded.resolved.revision.clone(),
-        align: fields.align,
-    });
-    write(&mut out, writer.as_mut(), text, 0, segments, translations)
-        .and_then(|()| writer.finish(&mut out))
-        .map_err(Error::write("<memory>"))?;
-    Ok(String::from_utf8_lossy(&out).into_owned())
+/// For each text an answer, or why there is none. One that cannot be worked on does not drag down
+/// those beside it.
+fn each(texts: &[&str], task: &mut dyn Task) -> Vec<std::result::Result<Answer, String>> {
+    match task.answer(texts) {
+        Ok(answers) => answers.into_iter().map(Ok).collect(),
+        Err(error) if texts.len() <= 1 => texts.iter().map(|_| Err(error.to_string())).collect(),
+        Err(_) => texts.iter().flat_map(|text| each(&[text], task)).collect(),
+    }
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
+use serde_json::{Map, Value, json};
 use tarjim::checkpoint::EarlyStopping;
 use tarjim::input::{Blocks, Cut};
 use tarjim::output::{Document, Format, Piece, Writer};
@@ -15,7 +16,7 @@ use tarjim::translate::Translation;
 use tarjim::{Error, Result};
 
 use super::model::{Loaded, ModelArgs};
-use super::records::{self, Fields, Shard};
+use super::records::{self, Answer, RecordArgs, Task};
 use super::sink::Sink;
 use super::{SOME_FAILED, Volume, is_broken_pipe, report, say};
 
@@ -49,12 +50,8 @@ pub struct TranslateArgs {
     /// How results are written [default: text, or interlinear with --align]
     #[arg(long, short, value_enum)]
     format: Option<FormatArg>,
-    /// What the input is
-    #[arg(long, value_enum, default_value = "text", help_heading = "Record options")]
-    input_format: InputFormat,
-    /// Field of a record that holds the Arabic text
-    #[arg(long, value_name = "NAME", default_value = "text", help_heading = "Record options")]
-    field: String,
+    #[command(flatten)]
+    records: RecordArgs,
     /// Field of a record that is given the translation
     #[arg(
         long,
@@ -63,12 +60,6 @@ pub struct TranslateArgs {
         help_heading = "Record options"
     )]
     target_field: String,
-    /// Only records I, I+N, I+2N …, counted from 0
-    #[arg(long, value_name = "I/N", help_heading = "Record options")]
-    shard: Option<Shard>,
-    /// Answer a record as soon as no other waits, instead of in large batches
-    #[arg(long, help_heading = "Record options")]
-    flush: bool,
     /// Take every line as one sentence: line N of the output translates line N of the input
     #[arg(long)]
     lines: bool,
@@ -100,15 +91,6 @@ pub struct TranslateArgs {
     early_stopping: bool,
     #[command(flatten)]
     model: ModelArgs,
-}
-
-/// What documents are written in.
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-enum InputFormat {
-    /// Plain text
-    Text,
-    /// JSON objects, one a line; each is answered by one line, with a translation or an error
-    Jsonl,
 }
 
 /// Formats by name.
@@ -158,11 +140,8 @@ struct Count {
 
 /// Runs `tarjim translate`.
 pub fn run(args: &TranslateArgs, volume: Volume) -> Result<ExitCode> {
-    if args.input_format == InputFormat::Jsonl {
+    if args.records.is_records()? {
         return args.records(volume);
-    }
-    if args.shard.is_some() || args.flush {
-        return Err(Error::Usage("--shard and --flush need --input-format jsonl".into()));
     }
     let format = args.format()?;
     let jobs = args.jobs(format)?;
@@ -233,8 +212,12 @@ impl TranslateArgs {
         }
         let mut loaded = self.model.load(volume)?;
         self.apply(&mut loaded)?;
-        let fields = Fields { source: &self.field, target: &self.target_field, align: self.align };
-        let segment = if self.lines { segment_lines } else { segment };
+        let mut task = Records {
+            loaded: &loaded,
+            segment: if self.lines { segment_lines } else { segment },
+            target: &self.target_field,
+            align: self.align,
+        };
         let mut sink = Sink::open(self.output.as_deref())?;
         let (mut records, mut failed) = (0, 0);
         for job in self.jobs(Format::Jsonl)? {
@@ -242,9 +225,7 @@ impl TranslateArgs {
                 Some(path) => (Box::new(open(path)?), path),
                 None => (Box::new(io::stdin().lock()), Path::new("<stdin>")),
             };
-            let how = (self.shard, self.flush);
-            let count =
-                records::translate(reader, name, sink.writer(), &loaded, segment, &fields, how)?;
+            let count = records::run(reader, name, sink.writer(), &self.records, &mut task)?;
             records += count.records;
             failed += count.failed;
         }
@@ -444,4 +425,91 @@ pub fn write(
         writer.piece(out, piece)?;
     }
     Ok(())
+}
+
+/// Translations of records.
+struct Records<'a> {
+    loaded: &'a Loaded,
+    segment: fn(&str) -> Vec<Segment>,
+    /// Name of the field that is given the English text.
+    target: &'a str,
+    /// Whether `sentences` is added, with word alignment.
+    align: bool,
+}
+
+impl Task for Records<'_> {
+    fn fields(&self) -> Vec<&str> {
+        vec![self.target, "model", if self.align { "sentences" } else { "warnings" }]
+    }
+
+    fn answer(&mut self, texts: &[&str]) -> Result<Vec<Answer>> {
+        let segmented: Vec<Vec<Segment>> = texts.iter().map(|text| (self.segment)(text)).collect();
+        let mut sentences = Vec::new();
+        for (text, segments) in texts.iter().zip(&segmented) {
+            let own = segments.iter().filter(|s| s.kind == SegmentKind::Sentence);
+            sentences.extend(own.map(|segment| segment.span.of(text)));
+        }
+        let translations = self.loaded.translator.translate(&sentences, &self.loaded.settings)?;
+        let mut translations = translations.into_iter();
+        let mut answers = Vec::with_capacity(texts.len());
+        for (text, segments) in texts.iter().zip(&segmented) {
+            let count = segments.iter().filter(|s| s.kind == SegmentKind::Sentence).count();
+            let own: Vec<Translation> = translations.by_ref().take(count).collect();
+            answers.push(Answer {
+                fields: self.added(text, segments, &own)?,
+                sentences: own.len() as u64,
+                words: own.iter().map(|t| t.source_words.len() as u64).sum(),
+            });
+        }
+        Ok(answers)
+    }
+}
+
+impl Records<'_> {
+    /// What is added to a record.
+    fn added(
+        &self,
+        text: &str,
+        segments: &[Segment],
+        translations: &[Translation],
+    ) -> Result<Map<String, Value>> {
+        let mut fields = Map::new();
+        let english = self.written(Format::Text, text, segments, translations)?;
+        fields.insert(self.target.into(), json!(english));
+        fields.insert("model".into(), json!(self.loaded.resolved.name));
+        if self.align {
+            let json = self.written(Format::Json, text, segments, translations)?;
+            let document: Value = serde_json::from_str(&json).unwrap_or_default();
+            fields.insert("sentences".into(), document["sentences"].clone());
+        } else {
+            let warnings = translations.iter().flat_map(|t| &t.warnings);
+            let mut warnings: Vec<Value> = warnings.map(|warning| json!(warning)).collect();
+            warnings.dedup();
+            if !warnings.is_empty() {
+                fields.insert("warnings".into(), json!(warnings));
+            }
+        }
+        Ok(fields)
+    }
+
+    /// One record's text in a format.
+    fn written(
+        &self,
+        format: Format,
+        text: &str,
+        segments: &[Segment],
+        translations: &[Translation],
+    ) -> Result<String> {
+        let mut out = Vec::new();
+        let mut writer = format.writer(Document {
+            path: String::new(),
+            model: self.loaded.resolved.name.clone(),
+            revision: self.loaded.resolved.revision.clone(),
+            align: self.align,
+        });
+        write(&mut out, writer.as_mut(), text, 0, segments, translations)
+            .and_then(|()| writer.finish(&mut out))
+            .map_err(Error::write("<memory>"))?;
+        Ok(String::from_utf8_lossy(&out).into_owned())
+    }
 }
