@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
+use tarjim::translate::Warning;
 use tarjim::{Error, Result};
 
 /// Bytes of a line that is still read; a longer one is answered by an error.
@@ -91,6 +92,8 @@ pub struct Answer {
     pub sentences: u64,
     /// Words of their sources.
     pub words: u64,
+    /// What is to be counted of them.
+    pub warnings: Vec<Warning>,
 }
 
 /// How a stream went.

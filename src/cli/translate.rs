@@ -459,6 +459,7 @@ impl Task for Records<'_> {
                 fields: self.added(text, segments, &own)?,
                 sentences: own.len() as u64,
                 words: own.iter().map(|t| t.source_words.len() as u64).sum(),
+                warnings: own.iter().flat_map(|t| t.warnings.iter().copied()).collect(),
             });
         }
         Ok(answers)
