@@ -1,0 +1,311 @@
+//! Many inputs, and what can go wrong with them: files that cannot be read, disks that are full,
+//! processes that are killed. Translations are made by tests/golden/toy, as in tests/cli.rs.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const ARRIVED: &str = "وصل الوزير إلى القاهرة";
+const LEFT: &str = "خرج الرجل من السوق";
+
+/// `tarjim translate` with the toy model.
+fn translate(args: &[&str]) -> Command {
+    let mut command = tarjim();
+    command.args(["translate", "--model", "tests/golden/toy", "--no-self-test"]).args(args);
+    command
+}
+
+fn tarjim() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tarjim"));
+    for (name, _) in std::env::vars() {
+        if name.starts_with("HF_") || name.starts_with("TARJIM_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("HF_HUB_OFFLINE", "1").env("XDG_CONFIG_HOME", "/nowhere");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs to the end with some input. Gives exit code, standard output, standard error.
+fn run(mut command: Command, stdin: &str) -> (i32, String, String) {
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    let stdin = stdin.to_owned();
+    // A program that does not read to the end is no failure here.
+    let writer = std::thread::spawn(move || drop(pipe.write_all(stdin.as_bytes())));
+    let done = told(child.wait_with_output().unwrap());
+    writer.join().unwrap();
+    done
+}
+
+fn told(done: Output) -> (i32, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (done.status.code().unwrap_or(-1), text(done.stdout), text(done.stderr))
+}
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    dir
+}
+
+fn name(dir: &TempDir, path: &str) -> String {
+    dir.path().join(path).to_str().unwrap().to_owned()
+}
+
+/// The files below a folder, those of the program's own left out.
+fn files(root: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true if path.ends_with(".tarjim") => {}
+                true => folders.push(path),
+                false => found.push(path.strip_prefix(root).unwrap().display().to_string()),
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Input, status, and number of sentences of each entry of a report.
+fn report(path: &str) -> (String, Vec<(String, String, u64)>) {
+    let report: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let entry = |entry: &Value| {
+        let input = text(&entry["input"]);
+        let input = input.rsplit('/').next().unwrap().to_owned();
+        (input, text(&entry["status"]), entry["sentences"].as_u64().unwrap())
+    };
+    (text(&report["status"]), report["inputs"].as_array().unwrap().iter().map(entry).collect())
+}
+
+fn entries(expected: &[(&str, &str, u64)]) -> Vec<(String, String, u64)> {
+    expected.iter().map(|&(input, status, n)| (input.into(), status.into(), n)).collect()
+}
+
+/// Waits until something is so.
+fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn signal(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn folders_are_mirrored_and_failures_reported() {
+    let dir = folder(&[
+        ("in/a.txt", ARRIVED),
+        ("in/deep/er/b.txt", "وصل الوزير إلى القاهرة. خرج الرجل من السوق."),
+        ("in/deep/latin.txt", "x"),
+        ("in/no.md", ARRIVED),
+    ]);
+    fs::write(dir.path().join("in/deep/latin.txt"), b"abc \xe9\n").unwrap();
+    symlink("/nowhere/at/all", dir.path().join("in/gone.txt")).unwrap();
+    let (input, out, report_file) = (name(&dir, "in"), name(&dir, "out"), name(&dir, "report.json"));
+    let args = ["--recursive", &input, "--output-dir", &out, "--report", &report_file];
+    let (code, stdout, stderr) = run(translate(&args), "");
+    assert_eq!((code, stdout.as_str()), (3, ""), "{stderr}");
+    assert!(stderr.contains("gone.txt: No such file"), "{stderr}");
+    assert!(stderr.contains("latin.txt is not valid UTF-8: byte 4"), "{stderr}");
+    assert!(stderr.ends_with("error: 2 of 4 inputs failed\n"), "{stderr}");
+    assert_eq!(files(Path::new(&out)), ["a.en.txt", "deep/er/b.en.txt"]);
+    let b = fs::read_to_string(dir.path().join("out/deep/er/b.en.txt")).unwrap();
+    assert_eq!(b, "The minister arrived at Cairo. The man left the market.");
+    let (status, inputs) = report(&report_file);
+    assert_eq!(status, "failed");
+    let expected = [
+        ("a.txt", "done", 1),
+        ("latin.txt", "failed", 0),
+        ("b.txt", "done", 2),
+        ("gone.txt", "failed", 0),
+    ];
+    assert_eq!(inputs, entries(&expected));
+
+    // A pattern, another suffix, and no folder for what has nothing to be put into it.
+    let (pattern, other) = (name(&dir, "in/**/[ab].*"), name(&dir, "other"));
+    let args = [&pattern, "--output-dir", &other, "--suffix", "-english.md"];
+    assert_eq!(run(translate(&args), "").0, 0);
+    assert_eq!(files(Path::new(&other)), ["a-english.md", "deep/er/b-english.md"]);
+
+    let (code, _, stderr) = run(translate(&[&input, "--output-dir", &other]), "");
+    assert_eq!(code, 1);
+    assert!(stderr.contains("in: is a directory") && stderr.contains("--recursive"), "{stderr}");
+}
+
+#[test]
+fn the_first_failure_can_end_the_run() {
+    let dir = folder(&[("a.txt", ARRIVED), ("b.txt", LEFT)]);
+    let (out, report_file) = (name(&dir, "out"), name(&dir, "report.json"));
+    let (a, b) = (name(&dir, "a.txt"), name(&dir, "b.txt"));
+    let args =
+        ["--fail-fast", "--jobs", "1", "--output-dir", &out, "--report", &report_file, &a, "/nowhere/x", &b];
+    let (code, _, stderr) = run(translate(&args), "");
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.starts_with("error: cannot read /nowhere/x"), "{stderr}");
+    assert_eq!(files(Path::new(&out)), ["a.en.txt"]);
+    let expected = [("a.txt", "done", 1), ("x", "failed", 0), ("b.txt", "not_started", 0)];
+    assert_eq!(report(&report_file), ("failed".into(), entries(&expected)));
+}
+
+#[test]
+fn what_is_done_is_not_done_again() {
+    let dir = folder(&[("a.txt", ARRIVED), ("b.txt", LEFT)]);
+    let (a, b) = (name(&dir, "a.txt"), name(&dir, "b.txt"));
+    let (out, report_file) = (name(&dir, "out"), name(&dir, "report.json"));
+    let states = |more: &[&str]| {
+        let args = ["--output-dir", &out, "--report", &report_file, &a, &b];
+        let (code, _, stderr) = run(translate(&[&args, more].concat()), "");
+        assert!(code == 0 || code == 3, "{stderr}");
+        let states: Vec<String> = report(&report_file).1.into_iter().map(|entry| entry.1).collect();
+        states.join(" ")
+    };
+    assert_eq!(states(&["--skip-existing"]), "done done");
+    assert_eq!(states(&["--skip-existing"]), "skipped skipped");
+    assert_eq!(states(&["--skip-existing", "--threads", "1", "--batch-size", "7"]), "skipped skipped");
+    assert_eq!(states(&[]), "done done", "not asked for");
+    // Another option, another input, no output.
+    assert_eq!(states(&["--skip-existing", "--beam", "1"]), "done done");
+    fs::write(&a, LEFT).unwrap();
+    assert_eq!(states(&["--skip-existing", "--beam", "1"]), "done skipped");
+    fs::remove_file(name(&dir, "out/b.en.txt")).unwrap();
+    assert_eq!(states(&["--skip-existing", "--beam", "1"]), "skipped done");
+    // Of a run with a failure the rest is taken as done.
+    fs::write(&b, b"\xff").unwrap();
+    assert_eq!(states(&[]), "done failed");
+    fs::write(&b, ARRIVED).unwrap();
+    assert_eq!(states(&[]), "skipped done");
+    assert_eq!(states(&[]), "done done", "the last run left nothing undone");
+    assert_eq!(files(Path::new(&out)), ["a.en.txt", "b.en.txt"]);
+}
+
+#[test]
+fn tables_are_answered_row_by_row() {
+    let csv = "\u{feff}id,note,text,error\n\
+        1,\"a, \"\"b\"\"\",وصل الوزير إلى القاهرة,old\n\
+        2,,\"خرج الرجل من السوق.\nوصل الوزير إلى القاهرة\",\n\
+        3,short\n\
+        ,no id,خرج الرجل من السوق,\n\
+        5,too,خرج الرجل من السوق,,long\n\
+        6,,,\n";
+    let args = ["--input-format", "csv", "--id-field", "id", "--target-field", "english"];
+    let (code, stdout, stderr) = run(translate(&args), csv);
+    assert_eq!(code, 3);
+    assert_eq!(stderr, "error: 3 of 6 records failed: their field `error` says why\n");
+    let expected = "id,note,text,english,model,warnings,error\n\
+        1,\"a, \"\"b\"\"\",وصل الوزير إلى القاهرة,The minister arrived at Cairo,toy,,\n\
+        2,,\"خرج الرجل من السوق.\nوصل الوزير إلى القاهرة\",\"The man left the market.\n\
+        The minister arrived at Cairo\",toy,,\n\
+        3,short,,,,,2 columns instead of 4\n\
+        ,no id,خرج الرجل من السوق,,,,the column of the name is empty\n\
+        5,too,خرج الرجل من السوق,,,,5 columns instead of 4\n\
+        6,,,,toy,,\n";
+    assert_eq!(stdout, expected);
+
+    let tsv = "a \"b\tوصل الوزير إلى القاهرة\n\"\tخرج الرجل من السوق\n";
+    let args = ["--input-format", "tsv", "--no-header", "--field", "2"];
+    let (code, stdout, _) = run(translate(&args), tsv);
+    let expected = "a \"b\tوصل الوزير إلى القاهرة\tThe minister arrived at Cairo\ttoy\t\t\n\
+        \"\tخرج الرجل من السوق\tThe man left the market\ttoy\t\t\n";
+    assert_eq!((code, stdout.as_str()), (0, expected));
+    let (code, stdout, _) =
+        run(translate(&[&args[..], &["--shard", "1/2", "--flush"]].concat()), tsv);
+    assert_eq!((code, stdout.as_str()), (0, expected.split_inclusive('\n').nth(1).unwrap()));
+
+    let (code, stdout, stderr) = run(translate(&["--input-format", "csv"]), "a,b\n1,2\n");
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert_eq!(stderr, "error: <stdin>, line 1: no column `text` among a, b\n");
+    assert_eq!(run(translate(&["--input-format", "csv"]), "").1, "");
+    let (_, stdout, _) = run(translate(&["--input-format", "csv"]), "text\n");
+    assert_eq!(stdout, "text,translation,model,warnings,error\n");
+}
+
+/// A quotation mark that is never closed must not draw the rest of the input into memory.
+#[test]
+fn a_row_without_end_is_an_error() {
+    let csv = format!("text\n{ARRIVED}\n\"{}", "خرج الرجل ".repeat(1_000_000));
+    let (code, stdout, stderr) = run(translate(&["--input-format", "csv"]), &csv);
+    assert_eq!(code, 1);
+    assert!(stdout.contains("The minister arrived at Cairo"), "{stdout}");
+    assert!(stderr.contains("a row is longer than"), "{stderr}");
+}
+
+#[test]
+fn an_invalid_record_can_end_the_run() {
+    let lines = format!("{{\"text\":\"{ARRIVED}\"}}\nnot json\n{{\"text\":\"{LEFT}\"}}\n");
+    let args = ["--input-format", "jsonl", "--fail-fast"];
+    let (code, stdout, stderr) = run(translate(&args), &lines);
+    assert_eq!(code, 1);
+    assert_eq!(stdout.lines().count(), 2, "{stdout}");
+    assert!(stderr.contains("<stdin>, record 2: expected ident"), "{stderr}");
+    let (code, stdout, _) = run(translate(&args[..2]), &lines);
+    let lines: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((code, lines.len()), (3, 3));
+    assert_eq!(lines[1]["line"], 2);
+    assert_eq!(lines[2]["translation"], "The man left the market");
+}
+
+/// Who waits for an answer gets it before the input goes on.
+#[test]
+fn records_are_answered_as_they_come() {
+    for (format, head, record) in
+        [("jsonl", "", json!({"text": ARRIVED}).to_string()), ("csv", "text\n", ARRIVED.into())]
+    {
+        let mut child = translate(&["--input-format", format, "--flush"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
+        stdin.write_all(head.as_bytes()).unwrap();
+        for round in 0..3 {
+            writeln!(stdin, "{record}").unwrap();
+            if round == 0 && !head.is_empty() {
+                answers.next().unwrap().unwrap();
+            }
+            assert!(answers.next().unwrap().unwrap().contains("arrived at Cairo"));
+        }
+        drop(stdin);
+        assert!(answers.next().is_none());
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn a_sentence_of_a_megabyte_is_a_record_like_others() {
+    let long = "وصل الوزير إلى القاهرة ".repeat((1 << 20) / 42 + 1);
+    assert!(long.len() > 1 << 20);
+    let lines: String = [LEFT, &long, LEFT]
+        .iter()
+        .map(|text| format!("{}\n", json!({ "text": text })))
+        .collect();
+    let (code, stdout, stderr) = run(translate(&["--input-format", "jsonl", "--beam", "1"]), &lines);
+    assert_eq!(code, 0, "{stderr}");
+    let answers: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), 3);
+    assert_eq!(answers[1]["warnings"].as_array().unwrap()[0], "split");
+    assert!(answers[1]["translation"].as_str().unwrap().len() > 100_000);
+    assert_eq!(answers[2]["translation"], "The man left the market");
+}
