@@ -125,10 +125,13 @@ fn strings(option: &str, value: &Value) -> Result<Vec<String>, String> {
         Value::String(text) => Ok(vec![text.clone()]),
         Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => Ok(vec![value.to_string()]),
         Value::Array(values) if values.iter().all(|value| !value.is_array()) => {
-            let each: Result<Vec<_>, _> = values.iter().map(|value| strings(option, value)).collect();
+            let each: Result<Vec<_>, _> =
+                values.iter().map(|value| strings(option, value)).collect();
             Ok(each?.concat())
         }
-        _ => Err(format!("the value of `{option}` is neither text, a number, true or false, nor a list")),
+        _ => Err(format!(
+            "the value of `{option}` is neither text, a number, true or false, nor a list"
+        )),
     }
 }
 
@@ -155,7 +158,7 @@ fn check(command: &Command, name: &str, arg: &Arg, values: &[String]) -> Result<
 }
 
 fn default(arg: Arg, values: &[String]) -> Arg {
-    arg.default_values(values.iter().map(OsString::from).collect::<Vec<_>>()).hide_default_value(true)
+    arg.default_values(values)
 }
 
 #[cfg(test)]

@@ -27,6 +27,10 @@ pub struct Documents<'a> {
 /// A text cut into segments, and the translations of its sentences.
 pub type Translated = (Vec<Segment>, Vec<Translation>);
 
+/// Bytes of sentences translated at once: what is remembered of a search takes a thousand times as
+/// much.
+const TOGETHER: usize = 1 << 20;
+
 /// Translates the sentences of several texts, all together.
 pub fn translate(loaded: &Loaded, lines: bool, texts: &[&str]) -> Result<Vec<Translated>> {
     let cut = if lines { segment_lines } else { segment };
@@ -36,7 +40,19 @@ pub fn translate(loaded: &Loaded, lines: bool, texts: &[&str]) -> Result<Vec<Tra
         let own = segments.iter().filter(|segment| segment.kind == SegmentKind::Sentence);
         sentences.extend(own.map(|segment| segment.span.of(text)));
     }
-    let translations = loaded.translator.translate(&sentences, &loaded.settings)?;
+    let mut translations = Vec::with_capacity(sentences.len());
+    let mut rest = &sentences[..];
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let mut more = |sentence: &&str| {
+            bytes += sentence.len();
+            bytes <= TOGETHER
+        };
+        let count = rest.iter().take_while(|sentence| more(sentence)).count().max(1);
+        let (now, later) = rest.split_at(count);
+        translations.extend(loaded.translator.translate(now, &loaded.settings)?);
+        rest = later;
+    }
     let mut translations = translations.into_iter();
     let with_own = segmented.into_iter().map(|segments| {
         let count = segments.iter().filter(|s| s.kind == SegmentKind::Sentence).count();

@@ -29,11 +29,11 @@ use super::sink::Sink;
 use super::{INTERRUPTED, SOME_FAILED, Volume, report, say};
 
 /// Least bytes of text worked on together.
-const LEAST: u64 = 16 << 10;
+const LEAST: u64 = 4 << 10;
 /// Most of them, for each thread: enough to fill the model's batches with sentences of like length.
 const MOST: u64 = 128 << 10;
 /// How long that should take: so often results come, and so long an interruption waits.
-const PERIOD: Duration = Duration::from_millis(1500);
+const PERIOD: Duration = Duration::from_secs(2);
 /// How often an unfinished output is saved, so that a later run can go on with it.
 const SAVE_EVERY: Duration = Duration::from_millis(250);
 
@@ -198,11 +198,17 @@ impl<W: Work> Run<'_, W> {
             let texts: Vec<&str> = read.iter().map(|(_, text)| text.text.as_str()).collect();
             let answers = each(&texts, &mut |texts| self.work.answer(texts));
             let (seconds, bytes) = (began.elapsed().as_secs_f64(), bytes(&read));
+            let (mut sentences, mut words) = (0, 0);
             for (&(i, ref text), answer) in read.iter().zip(answers) {
                 let share = text.bytes as f64 / bytes.max(1) as f64;
                 self.entries[open[i].job].seconds += seconds * share;
+                let before = open[i].stream.place().tally.clone();
                 self.write(&mut open[i], text, answer)?;
+                let after = &open[i].stream.place().tally;
+                sentences += after.sentences - before.sentences;
+                words += after.words - before.words;
             }
+            self.meter.advance(bytes, sentences, words);
             wanted = next_size(wanted, bytes, seconds);
             let asked = interrupt::asked();
             // Only the last can have more to come.
@@ -353,7 +359,6 @@ impl<W: Work> Run<'_, W> {
         if one.broken {
             return Ok(());
         }
-        let before = one.stream.place().tally.clone();
         let shared = one.sink.is_none();
         let Some(sink) = one.sink.as_mut().or(self.shared.as_mut()) else { return Ok(()) };
         match one.stream.write(&text.text, answer, sink.writer()) {
@@ -365,9 +370,6 @@ impl<W: Work> Run<'_, W> {
             }
             Ok(()) => {}
         }
-        let after = &one.stream.place().tally;
-        let (sentences, words) = (after.sentences - before.sentences, after.words - before.words);
-        self.meter.advance(text.bytes, sentences, words);
         match one.stream.failure() {
             Some(error) if self.plan.args.fail_fast => Err(Stop::Error(error)),
             _ => Ok(()),
@@ -499,7 +501,10 @@ impl<W: Work> Run<'_, W> {
             say(&format!("error: {failed} of {inputs} inputs failed"));
         }
         if total.failed_records > 0 {
-            say(&format!("error: {} of {} records failed", total.failed_records, total.records));
+            say(&format!(
+                "error: {} of {} records failed: their field `error` says why",
+                total.failed_records, total.records
+            ));
         }
         Ok(match failed as u64 + total.failed_records {
             0 => ExitCode::SUCCESS,

@@ -35,6 +35,7 @@ pub struct BatchArgs {
         long,
         value_name = "SUFFIX",
         requires = "output_dir",
+        allow_hyphen_values = true,
         value_parser = suffix,
         help_heading = "Batch options"
     )]

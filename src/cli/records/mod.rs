@@ -17,7 +17,7 @@ use super::Volume;
 use super::batch::{self, Job, Place, Plan, Source, Stream, Text, Work};
 
 /// Bytes of a record that is still read; a longer one is an error.
-const LONGEST: u64 = 16 << 20;
+const LONGEST: u64 = 8 << 20;
 /// Name of the field that says why a record has no answer.
 const ERROR: &str = "error";
 
