@@ -30,6 +30,8 @@ fn tarjim() -> Command {
         }
     }
     command.env("HF_HUB_OFFLINE", "1").env("XDG_CONFIG_HOME", "/nowhere");
+    // On a slow machine lines would come between.
+    command.env("TARJIM_PROGRESS", "none");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -338,4 +340,81 @@ fn a_sentence_of_many_parts_is_put_together_again() {
     let pairs: Vec<(usize, usize)> = ministers.map(|link| (link.source, link.target)).collect();
     assert_eq!(pairs.len(), 30, "{pairs:?}");
     assert!(pairs.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1), "{pairs:?}");
+}
+
+#[test]
+fn progress_and_messages_can_be_json() {
+    let dir = folder(&[("a.txt", ARRIVED), ("b.txt", "x")]);
+    fs::write(dir.path().join("b.txt"), b"\xff").unwrap();
+    let (a, b, out) = (name(&dir, "a.txt"), name(&dir, "b.txt"), name(&dir, "out"));
+    let args = ["--output-dir", &out, "--progress", "json", "--log-format", "json", &a, &b];
+    let (code, _, stderr) = run(translate(&args), "");
+    assert_eq!(code, 3);
+    let lines: Vec<Value> =
+        stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<&str> = lines.iter().filter_map(|line| line["event"].as_str()).collect();
+    assert_eq!(events, ["start", "input", "input", "end"]);
+    assert_eq!(lines[0]["total_bytes"], ARRIVED.len() + 1);
+    assert_eq!((&lines[1]["status"], &lines[1]["sentences"]), (&json!("done"), &json!(1)));
+    let end = lines.iter().find(|line| line["event"] == "end").unwrap();
+    assert_eq!((&end["inputs_ended"], &end["inputs_failed"]), (&json!(2), &json!(1)));
+    assert_eq!((&end["bytes"], &end["words"]), (&end["total_bytes"], &json!(4)));
+    let messages: Vec<&Value> = lines.iter().filter(|line| line["level"] == "error").collect();
+    assert_eq!(messages.len(), 2);
+    assert!(messages[0]["message"].as_str().unwrap().contains("b.txt is not valid UTF-8"));
+    assert!(messages[0]["hint"].as_str().unwrap().starts_with("Convert the file"));
+    assert!(messages[0]["time"].as_f64().unwrap() > 1e9);
+    assert_eq!(messages[1]["message"], "1 of 2 inputs failed");
+}
+
+/// What is typed goes before the environment, that before the file, and that before the default.
+#[test]
+fn options_have_defaults_of_ones_own() {
+    let dir = folder(&[
+        ("a.txt", ARRIVED),
+        (
+            "tarjim/config.toml",
+            "log-format = 'json'\n[translate]\nformat = 'pharaoh'\nlines = true\n",
+        ),
+        ("wrong.toml", "[translate]\nbeam = 0\n"),
+    ]);
+    let a = name(&dir, "a.txt");
+    let first = |more: &[&str], variables: &[(&str, &str)]| {
+        let mut command = translate(&[more, &[&a]].concat());
+        command.env("XDG_CONFIG_HOME", dir.path()).envs(variables.iter().copied());
+        let (code, stdout, stderr) = run(command, "");
+        format!("{code} {}{stderr}", stdout.chars().next().map_or(' ', |c| c))
+    };
+    assert_eq!(first(&[], &[]), "0 0", "links, as the file says");
+    assert_eq!(first(&[], &[("TARJIM_FORMAT", "json")]), "0 {");
+    assert_eq!(first(&["--format", "text"], &[("TARJIM_FORMAT", "json")]), "0 T");
+    let other = first(&[], &[("TARJIM_CONFIG", "/nowhere.toml")]);
+    assert!(other.starts_with("2 ") && other.contains("cannot read /nowhere.toml"), "{other}");
+    let wrong = first(&["--config", &name(&dir, "wrong.toml")], &[]);
+    assert!(wrong.starts_with("2 ") && wrong.contains("wrong.toml: invalid value '0'"), "{wrong}");
+    // Messages too.
+    let mut command = translate(&["/nowhere.txt"]);
+    command.env("XDG_CONFIG_HOME", dir.path());
+    assert!(run(command, "").2.starts_with("{\"time\":"));
+}
+
+#[test]
+fn shells_and_manuals_know_the_options() {
+    for shell in ["bash", "zsh", "fish"] {
+        let mut command = tarjim();
+        command.args(["completions", shell]);
+        let (code, script, _) = run(command, "");
+        assert_eq!(code, 0);
+        assert!(script.contains("skip-existing") && script.contains("summarize"), "{shell}");
+    }
+    let mut command = tarjim();
+    command.arg("man");
+    assert!(run(command, "").1.contains(".TH tarjim 1"));
+    let dir = folder(&[]);
+    let pages = name(&dir, "man/man1");
+    let mut command = tarjim();
+    command.args(["man", "--dir", &pages]);
+    assert_eq!(run(command, "").0, 0);
+    let page = fs::read_to_string(format!("{pages}/tarjim-translate.1")).unwrap();
+    assert!(page.contains("skip\\-existing"), "{page}");
 }

@@ -24,6 +24,8 @@ fn translate(args: &[&str]) -> Command {
         }
     }
     command.env("HF_HUB_OFFLINE", "1").env("XDG_CONFIG_HOME", "/nowhere");
+    // On a slow machine lines would come between.
+    command.env("TARJIM_PROGRESS", "none");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.args(["translate", "--model", "tests/golden/toy", "--no-self-test"]).args(args);
     command

@@ -28,6 +28,8 @@ fn tarjim() -> Command {
     }
     // Whatever a test does, it sends nothing, and what stands in the tester's home changes nothing.
     command.env("HF_HUB_OFFLINE", "1").env("COLUMNS", "100").env("XDG_CONFIG_HOME", "/nowhere");
+    // On a slow machine lines would come between.
+    command.env("TARJIM_PROGRESS", "none");
     command
 }
 
@@ -290,7 +292,7 @@ fn a_reader_that_leaves_is_no_error() {
     use std::process::{Command, Stdio};
     let dir = folder(&[("long.txt", &ARTICLE.repeat(40))]);
     let mut child = Command::new(env!("CARGO_BIN_EXE_tarjim"))
-        .args(["translate"])
+        .args(["translate", "--progress", "none"])
         .args(TOY)
         .arg(dir.path().join("long.txt"))
         .stdout(Stdio::piped())

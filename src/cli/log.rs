@@ -12,9 +12,8 @@ use tarjim::Error;
 /// How messages are written.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Lines to read
     Text,
-    /// One JSON object a line: time, level, message, and for errors what to do about it
+    // Time, level, message, and for errors what to do about it.
     Json,
 }
 

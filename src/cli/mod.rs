@@ -44,8 +44,8 @@ Examples:
   In a script, one JSON object a sentence:
     cat *.txt | tarjim translate --format jsonl --align > out.jsonl
 
-Every option has a default in the configuration file, under its name, and in the environment, as \
-TARJIM_ and its name in capitals (TARJIM_BEAM=1). What is typed goes before the environment, and that \
+Any option can be given a default in the configuration file, under its name, or in the environment, \
+as TARJIM_ and its name in capitals: TARJIM_BEAM=1. What is typed goes before the environment, and that \
 before the file.
 
 Exit codes: 0 all done, 1 the run failed, 2 wrong usage, 3 some of several inputs or records failed, \
@@ -57,18 +57,32 @@ Exit codes: 0 all done, 1 the run failed, 2 wrong usage, 3 some of several input
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Defaults for options: a TOML file [default: tarjim/config.toml in $XDG_CONFIG_HOME or ~/.config]
-    #[arg(long, value_name = "FILE", global = true, env = "TARJIM_CONFIG", hide_env = true)]
-    config: Option<PathBuf>,
-    /// How messages on stderr are written
-    #[arg(long, value_enum, value_name = "FORMAT", global = true, default_value = "text")]
-    log_format: LogFormat,
     /// Say nothing but errors
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = "Global options")]
     quiet: bool,
     /// Say more on stderr: model, times
-    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    #[arg(long, short, global = true, conflicts_with = "quiet", help_heading = "Global options")]
     verbose: bool,
+    /// Defaults for options: a TOML file [default: tarjim/config.toml in $XDG_CONFIG_HOME or ~/.config]
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        env = "TARJIM_CONFIG",
+        hide_env = true,
+        help_heading = "Global options"
+    )]
+    config: Option<PathBuf>,
+    /// How messages on stderr are written: lines to read, or JSON objects, one a line
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        global = true,
+        default_value = "text",
+        help_heading = "Global options"
+    )]
+    log_format: LogFormat,
 }
 
 #[derive(Subcommand, Debug)]

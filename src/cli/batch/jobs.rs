@@ -138,6 +138,11 @@ fn walk(
             }
             Err(error) => {
                 let path = error.path().unwrap_or(base).to_owned();
+                let relative = path.strip_prefix(base).unwrap_or(&path);
+                // A link to nothing is no matter where no such file is wanted.
+                if path.is_symlink() && !wanted(relative) {
+                    continue;
+                }
                 let error = Error::read(&path)(error.into());
                 found.push(Found::problem(path, error));
             }

@@ -67,7 +67,13 @@ pub struct BatchArgs {
     #[arg(long, value_name = "FILE", help_heading = "Batch options")]
     pub report: Option<PathBuf>,
     /// How progress is told, on stderr
-    #[arg(long, value_enum, default_value = "auto", help_heading = "Batch options")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        default_value = "auto",
+        help_heading = "Batch options"
+    )]
     pub progress: ProgressArg,
 }
 

@@ -58,6 +58,9 @@ impl Lines {
         if line.len() as u64 > LONGEST && !line.ends_with(b"\n") {
             self.offset += self.reader.skip_until(b'\n')? as u64;
         }
+        if line.ends_with(b"\n") {
+            line.pop();
+        }
         Ok((read > 0).then_some(line))
     }
 
