@@ -24,6 +24,12 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// Another process is writing the same file or folder.
+    #[error("another run is writing {}", path.display())]
+    Busy {
+        /// What it writes.
+        path: PathBuf,
+    },
     /// A document that must be UTF-8 is not.
     #[error("{} is not valid UTF-8: byte {offset} cannot be decoded", path.display())]
     NotUtf8 {
@@ -73,6 +79,16 @@ pub enum Error {
         path: PathBuf,
         /// Number of the line, counted from 1.
         line: u64,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A record of a stream cannot be worked on.
+    #[error("{}, record {record}: {detail}", path.display())]
+    BadRecord {
+        /// The file, or `<stdin>`.
+        path: PathBuf,
+        /// Number of the record, counted from 1.
+        record: u64,
         /// What is wrong with it.
         detail: String,
     },
@@ -131,6 +147,10 @@ impl Error {
             Error::NotUtf8 { .. } => Some(
                 "Convert the file first, for example `iconv -f WINDOWS-1256 -t UTF-8`".into(),
             ),
+            Error::Read { source, .. } if source.kind() == std::io::ErrorKind::IsADirectory => {
+                Some("`tarjim translate --recursive` takes folders".into())
+            }
+            Error::Busy { .. } => Some("Wait until it has ended, or write elsewhere".into()),
             Error::Malformed { .. } => {
                 Some("Remove the damaged file and fetch the model again".into())
             }

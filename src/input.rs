@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use crate::{Error, Result};
 
 /// Bytes wanted before a block is cut off.
-const BLOCK: usize = 64 * 1024;
+const BLOCK: usize = 16 * 1024;
 /// Bytes read at once.
-const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = 16 * 1024;
 
 /// Where a block may end, given the beginning of what is left of a document: a byte offset above 0,
 /// or none if more must be read first.

@@ -46,7 +46,7 @@ const MAX_INPUT_TOKENS: usize = 200;
 pub const BATCH_TOKENS: usize = 1024;
 
 /// One sentence, translated.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Translation {
     /// The sentence as it was given.
     pub source: String,
@@ -123,6 +123,58 @@ impl Translation {
                 format!("put back from the source: {}", restored.unwrap_or_default())
             }
         }
+    }
+}
+
+impl Translation {
+    /// Puts the translation of what follows, from byte `start` of the sentence on, behind this one.
+    fn append(&mut self, next: Translation, start: usize) {
+        let words_before = self.source_words.len();
+        let shifted =
+            |spans: Vec<Span>, by: usize| spans.into_iter().map(move |span| span.shift(by));
+        let at = self.targets.first().map_or(0, |target| target.place_of_next());
+        self.source_words.extend(shifted(next.source_words, start));
+        self.lost.extend(shifted(next.lost, start));
+        self.added.extend(shifted(next.added, at));
+        for (i, target) in self.targets.iter_mut().enumerate() {
+            // One with fewer alternatives gives its last.
+            let Some(next) = next.targets.get(i).or(next.targets.last()) else { continue };
+            target.append(next, words_before);
+        }
+        for warning in next.warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
+}
+
+impl Target {
+    /// Where in the text something put behind it begins.
+    fn place_of_next(&self) -> usize {
+        self.text.len() + usize::from(!self.text.is_empty())
+    }
+
+    fn append(&mut self, next: &Target, source_words: usize) {
+        if next.text.is_empty() {
+            return;
+        }
+        let (at, words) = (self.place_of_next(), self.words.len());
+        // The means of both weigh as much as the words that they are of.
+        let (own, more) = (words as f32, next.words.len() as f32);
+        self.score = (self.score * own + next.score * more) / (own + more).max(1.0);
+        if !self.text.is_empty() {
+            self.text.push(' ');
+        }
+        self.text.push_str(&next.text);
+        self.words.extend(next.words.iter().map(|word| word.shift(at)));
+        self.confidence.extend_from_slice(&next.confidence);
+        self.restored.extend(next.restored.iter().map(|span| span.shift(at)));
+        self.links.extend(next.links.iter().map(|link| Link {
+            source: link.source + source_words,
+            target: link.target + words,
+            score: link.score,
+        }));
     }
 }
 
@@ -304,7 +356,8 @@ impl Translator {
         }
     }
 
-    /// Joins the outputs of a sentence's parts.
+    /// Joins the outputs of a sentence's parts. Of a sentence without end they are joined some at a
+    /// time: time and memory grow with the square of what is aligned together.
     fn assemble(
         &self,
         text: &str,
@@ -312,9 +365,53 @@ impl Translator {
         parts: &[(Part, Vec<Hypothesis>)],
         settings: &Settings,
     ) -> Result<Translation> {
+        /// Parts of a sentence aligned together.
+        const TOGETHER: usize = 8;
+        let mut whole: Option<Translation> = None;
+        let mut start = 0;
+        let mut groups = parts.chunks(TOGETHER).peekable();
+        loop {
+            let group = groups.next().unwrap_or_default();
+            let next = groups.peek().and_then(|group| group.first());
+            let end = next.map_or(text.len(), |(part, _)| {
+                let first = part.tokens.first().map_or(Span::default(), |token| token.span);
+                mapped.original(first.shift(part.start)).start.clamp(start, text.len())
+            });
+            let translation = self.join(text, Span::new(start, end), mapped, group, settings)?;
+            match &mut whole {
+                Some(whole) => whole.append(translation, start),
+                None => whole = Some(translation),
+            }
+            start = end;
+            if groups.peek().is_none() {
+                break;
+            }
+        }
+        let mut whole = whole.unwrap_or_default();
+        whole.source = text.to_owned();
+        if parts.len() > 1 && !whole.warnings.contains(&Warning::Split) {
+            whole.warnings.insert(0, Warning::Split);
+        }
+        Ok(whole)
+    }
+
+    /// Joins the outputs of parts that make up the stretch `range` of a sentence.
+    fn join(
+        &self,
+        sentence: &str,
+        range: Span,
+        mapped: &Mapped,
+        parts: &[(Part, Vec<Hypothesis>)],
+        settings: &Settings,
+    ) -> Result<Translation> {
+        let text = range.of(sentence);
         let source_words = words(text);
-        let tokens: Vec<Span> =
-            parts.iter().flat_map(|(part, _)| original_spans(part, mapped)).collect();
+        let within = |at: usize| at.clamp(range.start, range.end) - range.start;
+        let tokens: Vec<Span> = parts
+            .iter()
+            .flat_map(|(part, _)| original_spans(part, mapped))
+            .map(|span| Span::new(within(span.start), within(span.end)))
+            .collect();
         let count = parts.iter().map(|(_, found)| found.len()).max().unwrap_or(0);
         let mut targets = Vec::with_capacity(count);
         for n in 0..count {

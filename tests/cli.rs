@@ -26,8 +26,10 @@ fn tarjim() -> Command {
             command.env_remove(name);
         }
     }
-    // Whatever a test does, it sends nothing.
-    command.env("HF_HUB_OFFLINE", "1").env("COLUMNS", "100");
+    // Whatever a test does, it sends nothing, and what stands in the tester's home changes nothing.
+    command.env("HF_HUB_OFFLINE", "1").env("COLUMNS", "100").env("XDG_CONFIG_HOME", "/nowhere");
+    // On a slow machine lines would come between.
+    command.env("TARJIM_PROGRESS", "none");
     command
 }
 
@@ -208,7 +210,7 @@ fn files_are_written_into_a_folder_and_failures_named() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["a.en.txt", "b.en.txt"], "nothing half written");
+    assert_eq!(names, [".tarjim", "a.en.txt", "b.en.txt"], "nothing half written");
     assert_eq!(fs::read_to_string(out.join("b.en.txt")).unwrap(), "The child left the house\n");
 }
 
@@ -274,7 +276,7 @@ fn given_translations_are_aligned() {
 
 #[test]
 fn help_teaches() {
-    for command in ["translate", "align", "eval", "models", "summarize"] {
+    for command in ["translate", "align", "eval", "models", "summarize", "completions", "man"] {
         let help = run(Path::new("/nowhere"), &[command, "--help"], "");
         insta::assert_snapshot!(format!("help_{command}"), help);
     }
@@ -290,7 +292,7 @@ fn a_reader_that_leaves_is_no_error() {
     use std::process::{Command, Stdio};
     let dir = folder(&[("long.txt", &ARTICLE.repeat(40))]);
     let mut child = Command::new(env!("CARGO_BIN_EXE_tarjim"))
-        .args(["translate"])
+        .args(["translate", "--progress", "none"])
         .args(TOY)
         .arg(dir.path().join("long.txt"))
         .stdout(Stdio::piped())

@@ -1,19 +1,28 @@
 //! The command line: one file a command. Parsing validates, `run` acts.
 
 mod align;
+mod batch;
+mod config;
+mod documents;
 mod eval;
+mod log;
 mod model;
 mod models;
 mod progress;
 mod records;
+mod shell;
 mod sink;
 mod summarize;
 mod translate;
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tarjim::Error;
+
+use self::log::{LogFormat, report, say};
 
 const LONG_ABOUT: &str = "\
 Translate Arabic to English on this computer, and see where every word came from.
@@ -35,7 +44,12 @@ Examples:
   In a script, one JSON object a sentence:
     cat *.txt | tarjim translate --format jsonl --align > out.jsonl
 
-Exit codes: 0 all done, 1 the run failed, 2 wrong usage, 3 some of several inputs failed.";
+Any option can be given a default in the configuration file, under its name, or in the environment, \
+as TARJIM_ and its name in capitals: TARJIM_BEAM=1. What is typed goes before the environment, and that \
+before the file.
+
+Exit codes: 0 all done, 1 the run failed, 2 wrong usage, 3 some of several inputs or records failed, \
+130 interrupted.";
 
 /// Arabic to English, with the source of every word
 #[derive(Parser, Debug)]
@@ -44,11 +58,31 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
     /// Say nothing but errors
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = "Global options")]
     quiet: bool,
     /// Say more on stderr: model, times
-    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    #[arg(long, short, global = true, conflicts_with = "quiet", help_heading = "Global options")]
     verbose: bool,
+    /// Defaults for options: a TOML file [default: tarjim/config.toml in $XDG_CONFIG_HOME or ~/.config]
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        env = "TARJIM_CONFIG",
+        hide_env = true,
+        help_heading = "Global options"
+    )]
+    config: Option<PathBuf>,
+    /// How messages on stderr are written: lines to read, or JSON objects, one a line
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        global = true,
+        default_value = "text",
+        help_heading = "Global options"
+    )]
+    log_format: LogFormat,
 }
 
 #[derive(Subcommand, Debug)]
@@ -58,6 +92,8 @@ enum Command {
     Align(align::AlignArgs),
     Eval(eval::EvalArgs),
     Models(models::ModelsArgs),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
 }
 
 /// How much is said on stderr.
@@ -73,12 +109,31 @@ pub enum Volume {
 
 /// Exit code of a run of which a part failed.
 const SOME_FAILED: u8 = 3;
+/// Exit code of a run that was told to end before its work was done, as of one ended by SIGINT.
+const INTERRUPTED: u8 = 130;
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
+/// Parses the command line, runs the command, and reports how it went.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let command = match config::with_defaults(Cli::command(), &arguments) {
+        Ok(command) => command,
+        Err(error) => {
+            report(&error);
+            return ExitCode::from(USAGE);
+        }
+    };
+    let parsed = command.try_get_matches_from(arguments);
+    match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli.run(),
+        Err(error) => error.exit(),
+    }
+}
+
 impl Cli {
-    /// Runs the command and reports how it went.
-    pub fn run(&self) -> ExitCode {
+    fn run(&self) -> ExitCode {
+        log::set_format(self.log_format);
         let volume = match (self.quiet, self.verbose) {
             (true, _) => Volume::Quiet,
             (_, true) => Volume::Verbose,
@@ -93,6 +148,12 @@ impl Cli {
             }
             Command::Models(args) => {
                 sink::to_stdout(|out| models::run(args, volume, out)).map(|()| ExitCode::SUCCESS)
+            }
+            Command::Completions(args) => {
+                sink::to_stdout(|out| shell::completions(args, out)).map(|()| ExitCode::SUCCESS)
+            }
+            Command::Man(args) => {
+                sink::to_stdout(|out| shell::man(args, out)).map(|()| ExitCode::SUCCESS)
             }
         };
         match done {
@@ -109,18 +170,4 @@ impl Cli {
 
 fn is_broken_pipe(error: &Error) -> bool {
     matches!(error, Error::Write { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-/// Puts an error and what to do about it on stderr.
-fn report(error: &Error) {
-    say(&format!("error: {error}"));
-    if let Some(hint) = error.hint() {
-        say(&format!("\nhint: {hint}"));
-    }
-}
-
-/// One message on stderr. That nobody reads it is no reason to stop.
-fn say(message: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{message}");
 }

@@ -91,6 +91,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// Where it was found.
     pub resolved: Resolved,
+    /// What its matrix products are computed in.
+    pub compute: Compute,
 }
 
 impl ModelArgs {
@@ -147,7 +149,7 @@ impl ModelArgs {
             ));
         }
         let settings = self.settings(&translator, &resolved)?;
-        Ok(Loaded { translator, settings, resolved })
+        Ok(Loaded { translator, settings, resolved, compute })
     }
 
     /// Loads the model and checks it.

@@ -12,9 +12,9 @@ use tarjim::text::{SegmentKind, Span, cut_point, segment, words};
 use tarjim::translate::Translation;
 use tarjim::{Error, Result};
 
+use super::batch::Source;
 use super::model::{Loaded, ModelArgs};
 use super::sink::Sink;
-use super::translate::open;
 use super::{SOME_FAILED, Volume, is_broken_pipe, report, say};
 
 const LONG_ABOUT: &str = "\
@@ -147,10 +147,9 @@ impl SummarizeArgs {
         loaded: &Loaded,
         volume: Volume,
     ) -> Result<Vec<(Bullet, Vec<Sentence>)>> {
-        let (reader, name): (Box<dyn Read>, &Path) = match file.as_os_str() == "-" {
-            true => (Box::new(io::stdin().lock()), Path::new("<stdin>")),
-            false => (Box::new(open(file)?), file),
-        };
+        let path = (file.as_os_str() != "-").then_some(file);
+        let name = path.unwrap_or(Path::new("<stdin>"));
+        let reader: Box<dyn Read> = Box::new(Source::open(path)?);
         let mut sentences = read(reader, name)?;
         if sentences.is_empty() && volume >= Volume::Normal {
             say(&format!("warning: {}: no Arabic letter, nothing to summarize", name.display()));

@@ -1,23 +1,20 @@
 //! `tarjim translate`.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
 
 use clap::{Args, ValueEnum};
+use serde_json::{Map, Value, json};
 use tarjim::checkpoint::EarlyStopping;
-use tarjim::input::{Blocks, Cut};
-use tarjim::output::{Document, Format, Piece, Writer};
-use tarjim::text::{Segment, SegmentKind, cut_line, cut_point, segment, segment_lines};
-use tarjim::translate::Translation;
+use tarjim::output::{Document, Format};
+use tarjim::text::Segment;
+use tarjim::translate::{Settings, Translation};
 use tarjim::{Error, Result};
 
+use super::Volume;
+use super::batch::{self, BatchArgs, Plan};
+use super::documents::{Documents, translate, write};
 use super::model::{Loaded, ModelArgs};
-use super::records::{self, Fields, Shard};
-use super::sink::Sink;
-use super::{SOME_FAILED, Volume, is_broken_pipe, report, say};
+use super::records::{self, Answer, RecordArgs, Task};
 
 const LONG_ABOUT: &str = "\
 Translate Arabic to English, sentence by sentence. Blank lines, list markers and spacing are kept; \
@@ -37,24 +34,13 @@ Examples:
 #[derive(Args, Debug)]
 #[command(long_about = LONG_ABOUT, after_help = EXAMPLES)]
 pub struct TranslateArgs {
-    /// Files to translate; `-`, or none, is standard input
-    #[arg(value_name = "FILE")]
-    files: Vec<PathBuf>,
-    /// Write to a file instead of standard output
-    #[arg(long, short, value_name = "FILE", conflicts_with = "output_dir")]
-    output: Option<PathBuf>,
-    /// Write a file for each input into this folder, which is made if need be
-    #[arg(long, value_name = "DIR")]
-    output_dir: Option<PathBuf>,
+    #[command(flatten)]
+    batch: BatchArgs,
     /// How results are written [default: text, or interlinear with --align]
     #[arg(long, short, value_enum)]
     format: Option<FormatArg>,
-    /// What the input is
-    #[arg(long, value_enum, default_value = "text", help_heading = "Record options")]
-    input_format: InputFormat,
-    /// Field of a record that holds the Arabic text
-    #[arg(long, value_name = "NAME", default_value = "text", help_heading = "Record options")]
-    field: String,
+    #[command(flatten)]
+    records: RecordArgs,
     /// Field of a record that is given the translation
     #[arg(
         long,
@@ -63,12 +49,6 @@ pub struct TranslateArgs {
         help_heading = "Record options"
     )]
     target_field: String,
-    /// Only records I, I+N, I+2N …, counted from 0
-    #[arg(long, value_name = "I/N", help_heading = "Record options")]
-    shard: Option<Shard>,
-    /// Answer a record as soon as no other waits, instead of in large batches
-    #[arg(long, help_heading = "Record options")]
-    flush: bool,
     /// Take every line as one sentence: line N of the output translates line N of the input
     #[arg(long)]
     lines: bool,
@@ -102,15 +82,6 @@ pub struct TranslateArgs {
     model: ModelArgs,
 }
 
-/// What documents are written in.
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-enum InputFormat {
-    /// Plain text
-    Text,
-    /// JSON objects, one a line; each is answered by one line, with a translation or an error
-    Jsonl,
-}
-
 /// Formats by name.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 enum FormatArg {
@@ -141,128 +112,50 @@ impl FormatArg {
     }
 }
 
-/// Where one input's translation goes.
-struct Job<'a> {
-    /// None for standard input.
-    input: Option<&'a Path>,
-    /// None for standard output.
-    output: Option<PathBuf>,
-}
-
-/// What was done.
-#[derive(Default)]
-struct Count {
-    sentences: usize,
-    words: usize,
-}
-
 /// Runs `tarjim translate`.
 pub fn run(args: &TranslateArgs, volume: Volume) -> Result<ExitCode> {
-    if args.input_format == InputFormat::Jsonl {
-        return args.records(volume);
-    }
-    if args.shard.is_some() || args.flush {
-        return Err(Error::Usage("--shard and --flush need --input-format jsonl".into()));
-    }
-    let format = args.format()?;
-    let jobs = args.jobs(format)?;
+    let input = args.records.input_format;
+    let records = args.records.is_records()?;
+    let format = args.format(records)?;
+    let extension = if records { input.extension() } else { format.extension() };
+    let jobs = args.batch.jobs(input.extension(), extension)?;
     let mut loaded = args.model.load(volume)?;
     args.apply(&mut loaded)?;
-    if let Some(folder) = &args.output_dir {
-        std::fs::create_dir_all(folder).map_err(Error::write(folder))?;
-    }
-
-    let began = Instant::now();
-    let mut count = Count::default();
-    let mut failed = 0;
-    let mut shared = match &args.output_dir {
-        Some(_) => None,
-        None => Some(Sink::open(args.output.as_deref())?),
+    let plan = Plan {
+        args: &args.batch,
+        model: &loaded.resolved,
+        key: args.key(&loaded, format)?,
+        resumable: records,
+        flush: args.records.flush,
     };
-    for job in &jobs {
-        let done = match (&mut shared, &job.output) {
-            (Some(sink), _) => args.document(job, format, &loaded, sink, volume, &mut count),
-            (None, output) => Sink::open(output.as_deref()).and_then(|mut sink| {
-                args.document(job, format, &loaded, &mut sink, volume, &mut count)?;
-                sink.finish()
-            }),
+    let align = args.align || format == Format::Interlinear || format == Format::Pharaoh;
+    if records {
+        let mut task = Records {
+            loaded: &loaded,
+            lines: args.lines,
+            target: &args.target_field,
+            align: args.align,
         };
-        match done {
-            // Nothing more can be written for any input, or the only one failed.
-            Err(error @ Error::Write { .. }) if shared.is_some() || is_broken_pipe(&error) => {
-                return Err(error);
-            }
-            Err(error) if jobs.len() == 1 => return Err(error),
-            Err(error) => {
-                report(&error);
-                failed += 1;
-            }
-            Ok(()) => {}
-        }
-    }
-    if let Some(sink) = shared {
-        sink.finish()?;
-    }
-    if volume >= Volume::Verbose {
-        let seconds = began.elapsed().as_secs_f32();
-        let rate = |n: usize| n as f32 / seconds.max(f32::MIN_POSITIVE);
-        say(&format!(
-            "{} sentences, {} words in {seconds:.2} s ({:.1} sentences/s, {:.0} words/s)",
-            count.sentences,
-            count.words,
-            rate(count.sentences),
-            rate(count.words)
-        ));
-    }
-    match failed {
-        0 => Ok(ExitCode::SUCCESS),
-        _ => {
-            say(&format!("error: {failed} of {} inputs failed", jobs.len()));
-            Ok(ExitCode::from(SOME_FAILED))
-        }
+        records::run(&plan, jobs, &args.records, &mut task, volume)
+    } else {
+        let loaded = &loaded;
+        let mut work = Documents { loaded, format, align, lines: args.lines, volume };
+        batch::run(&plan, jobs, &mut work, volume)
     }
 }
 
 impl TranslateArgs {
-    /// Translates streams of records.
-    fn records(&self, volume: Volume) -> Result<ExitCode> {
-        if self.format.is_some() || self.n_best.is_some() || self.output_dir.is_some() {
+    /// The format, if it can hold what was asked for.
+    fn format(&self, records: bool) -> Result<Format> {
+        if records && (self.format.is_some() || self.n_best.is_some()) {
             return Err(Error::Usage(
-                "records are answered by records: --format, --n-best and --output-dir do not go with --input-format jsonl".into(),
+                "records are answered by records: --format and --n-best do not go with --input-format"
+                    .into(),
             ));
         }
-        let mut loaded = self.model.load(volume)?;
-        self.apply(&mut loaded)?;
-        let fields = Fields { source: &self.field, target: &self.target_field, align: self.align };
-        let segment = if self.lines { segment_lines } else { segment };
-        let mut sink = Sink::open(self.output.as_deref())?;
-        let (mut records, mut failed) = (0, 0);
-        for job in self.jobs(Format::Jsonl)? {
-            let (reader, name): (Box<dyn Read>, &Path) = match job.input {
-                Some(path) => (Box::new(open(path)?), path),
-                None => (Box::new(io::stdin().lock()), Path::new("<stdin>")),
-            };
-            let how = (self.shard, self.flush);
-            let count =
-                records::translate(reader, name, sink.writer(), &loaded, segment, &fields, how)?;
-            records += count.records;
-            failed += count.failed;
-        }
-        sink.finish()?;
-        match failed {
-            0 => Ok(ExitCode::SUCCESS),
-            _ => {
-                say(&format!("error: {failed} of {records} records failed"));
-                Ok(ExitCode::from(SOME_FAILED))
-            }
-        }
-    }
-
-    /// The format, if it can hold what was asked for.
-    fn format(&self) -> Result<Format> {
         let by_default = if self.align { Format::Interlinear } else { Format::Text };
         let format = self.format.map_or(by_default, FormatArg::format);
-        if self.align && !format.has_alignment() {
+        if self.align && !records && !format.has_alignment() {
             return Err(Error::Usage(
                 "plain text has no place for an alignment: use --format interlinear, json, jsonl, tsv or pharaoh".into(),
             ));
@@ -276,38 +169,15 @@ impl TranslateArgs {
         Ok(format)
     }
 
-    fn jobs(&self, format: Format) -> Result<Vec<Job<'_>>> {
-        let mut jobs: Vec<Job> = Vec::new();
-        for file in &self.files {
-            let input = (file.as_os_str() != "-").then_some(file.as_path());
-            let output = self.output_dir.as_ref().map(|folder| {
-                let stem = input.and_then(Path::file_stem).unwrap_or("stdin".as_ref());
-                let mut name = stem.to_owned();
-                name.push(format!(".en.{}", format.extension()));
-                folder.join(name)
-            });
-            if let Some(output) = &output
-                && let Some(other) = jobs.iter().find(|job| job.output.as_ref() == Some(output))
-            {
-                let shown = |input: Option<&Path>| {
-                    input.map_or("standard input".into(), |path| path.display().to_string())
-                };
-                return Err(Error::Usage(format!(
-                    "{} and {} would both be written to {}",
-                    shown(other.input),
-                    shown(input),
-                    output.display()
-                )));
-            }
-            jobs.push(Job { input, output });
-        }
-        if jobs.is_empty() {
-            let output = self.output_dir.as_ref();
-            let output =
-                output.map(|folder| folder.join(format!("stdin.en.{}", format.extension())));
-            jobs.push(Job { input: None, output });
-        }
-        Ok(jobs)
+    /// Stands for all but the input that decides what is written.
+    fn key(&self, loaded: &Loaded, format: Format) -> Result<String> {
+        // How many are worked on together changes nothing.
+        let settings = Settings { batch_tokens: 0, ..loaded.settings.clone() };
+        let RecordArgs { input_format, field, id_field, no_header, shard, flush: _ } =
+            &self.records;
+        let records = (input_format, field, id_field, no_header, shard, &self.target_field);
+        let layout = (format, self.align, self.lines);
+        batch::key(&loaded.resolved, &format!("{:?}", (settings, loaded.compute, records, layout)))
     }
 
     /// Puts the options of the search over what the model asks for.
@@ -349,99 +219,84 @@ impl TranslateArgs {
         }
         Ok(())
     }
+}
 
-    /// Translates one document.
-    fn document(
+/// Translations of records.
+struct Records<'a> {
+    loaded: &'a Loaded,
+    /// Whether every line of a text is one sentence.
+    lines: bool,
+    /// Name of the field that is given the English text.
+    target: &'a str,
+    /// Whether `sentences` is added, with word alignment.
+    align: bool,
+}
+
+impl Task for Records<'_> {
+    fn fields(&self) -> Vec<&str> {
+        vec![self.target, "model", if self.align { "sentences" } else { "warnings" }]
+    }
+
+    fn answer(&mut self, texts: &[&str]) -> Result<Vec<Answer>> {
+        let translated = translate(self.loaded, self.lines, texts)?;
+        let mut answers = Vec::with_capacity(texts.len());
+        for (text, (segments, own)) in texts.iter().zip(translated) {
+            answers.push(Answer {
+                fields: self.added(text, &segments, &own)?,
+                sentences: own.len() as u64,
+                words: own.iter().map(|t| t.source_words.len() as u64).sum(),
+                warnings: own.iter().flat_map(|t| t.warnings.iter().copied()).collect(),
+            });
+        }
+        Ok(answers)
+    }
+}
+
+impl Records<'_> {
+    /// What is added to a record.
+    fn added(
         &self,
-        job: &Job,
-        format: Format,
-        loaded: &Loaded,
-        sink: &mut Sink,
-        volume: Volume,
-        count: &mut Count,
-    ) -> Result<()> {
-        let (reader, name): (Box<dyn Read>, &Path) = match job.input {
-            Some(path) => (Box::new(open(path)?), path),
-            None => (Box::new(io::stdin().lock()), Path::new("<stdin>")),
-        };
-        let mut writer = format.writer(Document {
-            path: job.input.map_or("-".into(), |path| path.display().to_string()),
-            model: loaded.resolved.name.clone(),
-            revision: loaded.resolved.revision.clone(),
-            align: self.align || format == Format::Interlinear || format == Format::Pharaoh,
-        });
-        let (cut, segment): (Cut, fn(&str) -> Vec<Segment>) = match self.lines {
-            true => (cut_line, segment_lines),
-            false => (cut_point, segment),
-        };
-        let mut blocks = Blocks::new(reader, name, cut);
-        let (mut number, mut visible) = (0, false);
-        while let Some(block) = blocks.next_block()? {
-            let segments = segment(&block.text);
-            visible |= segments.iter().any(|segment| segment.kind != SegmentKind::Gap);
-            let sentences: Vec<&str> = segments
-                .iter()
-                .filter(|segment| segment.kind == SegmentKind::Sentence)
-                .map(|segment| segment.span.of(&block.text))
-                .collect();
-            let translations = loaded.translator.translate(&sentences, &loaded.settings)?;
-            for translation in &translations {
-                number += 1;
-                count.sentences += 1;
-                count.words += translation.source_words.len();
-                for &warning in &translation.warnings {
-                    if volume >= Volume::Normal {
-                        say(&format!(
-                            "warning: {}, sentence {number}: {}",
-                            name.display(),
-                            translation.message(warning)
-                        ));
-                    }
-                }
+        text: &str,
+        segments: &[Segment],
+        translations: &[Translation],
+    ) -> Result<Map<String, Value>> {
+        let mut fields = Map::new();
+        let english = self.written(Format::Text, text, segments, translations)?;
+        fields.insert(self.target.into(), json!(english));
+        fields.insert("model".into(), json!(self.loaded.resolved.name));
+        if self.align {
+            let json = self.written(Format::Json, text, segments, translations)?;
+            let document: Value = serde_json::from_str(&json).unwrap_or_default();
+            fields.insert("sentences".into(), document["sentences"].clone());
+        } else {
+            let warnings = translations.iter().flat_map(|t| &t.warnings);
+            let mut warnings: Vec<Value> = warnings.map(|warning| json!(warning)).collect();
+            warnings.dedup();
+            if !warnings.is_empty() {
+                fields.insert("warnings".into(), json!(warnings));
             }
-            let (out, path) = sink.writer();
-            write(out, writer.as_mut(), &block.text, block.offset, &segments, &translations)
-                .map_err(Error::write(path))?;
         }
-        if number == 0 && visible && volume >= Volume::Normal {
-            say(&format!("warning: {}: no Arabic letter, nothing to translate", name.display()));
-        }
-        let (out, path) = sink.writer();
-        writer.finish(out).and_then(|()| out.flush()).map_err(Error::write(path))
+        Ok(fields)
     }
-}
 
-/// Opens a file, but not a folder.
-pub fn open(path: &Path) -> Result<File> {
-    let file = File::open(path).map_err(Error::read(path))?;
-    // Reading a folder would fail later, with an error that says less.
-    match file.metadata().map_err(Error::read(path))?.is_dir() {
-        true => Err(Error::read(path)(io::ErrorKind::IsADirectory.into())),
-        false => Ok(file),
+    /// One record's text in a format.
+    fn written(
+        &self,
+        format: Format,
+        text: &str,
+        segments: &[Segment],
+        translations: &[Translation],
+    ) -> Result<String> {
+        let mut out = Vec::new();
+        let mut writer = format.writer(Document {
+            path: String::new(),
+            model: self.loaded.resolved.name.clone(),
+            revision: self.loaded.resolved.revision.clone(),
+            align: self.align,
+        });
+        write(&mut out, writer.as_mut(), text, 0, segments, translations)
+            .and_then(|()| writer.finish(&mut out))
+            .map_err(Error::write("<memory>"))?;
+        Ok(String::from_utf8_lossy(&out).into_owned())
     }
-}
-
-/// Writes the segments of a block, each sentence as its translation.
-pub fn write(
-    out: &mut dyn Write,
-    writer: &mut dyn Writer,
-    text: &str,
-    offset: u64,
-    segments: &[Segment],
-    translations: &[Translation],
-) -> io::Result<()> {
-    let mut translations = translations.iter();
-    for segment in segments {
-        let piece = match segment.kind {
-            SegmentKind::Sentence => match translations.next() {
-                Some(translation) => {
-                    Piece::Translated(translation, segment.span.shift(offset as usize))
-                }
-                None => continue,
-            },
-            SegmentKind::Gap | SegmentKind::Verbatim => Piece::Copied(segment.span.of(text)),
-        };
-        writer.piece(out, piece)?;
-    }
-    Ok(())
 }

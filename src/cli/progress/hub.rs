@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use tarjim::hub::{Event, Progress, Settings};
 
-use super::{Volume, say};
+use crate::cli::{Volume, say};
 
 /// Time between two plain lines about the same file.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -119,6 +119,6 @@ impl Progress for HubProgress {
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
+pub(super) fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

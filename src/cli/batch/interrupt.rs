@@ -1,0 +1,22 @@
+//! Ctrl-C, and being told to end: the first time what is in work is brought to an end, the second
+//! time the program ends at once.
+
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::cli::{INTERRUPTED, say};
+
+static ASKED: AtomicU32 = AtomicU32::new(0);
+
+/// Listens from now on. Where that is impossible, an interruption ends the program at once.
+pub fn listen() {
+    let _ = ctrlc::set_handler(|| match ASKED.fetch_add(1, Ordering::SeqCst) {
+        0 => say("stopping when what is in work is done; once more to stop at once"),
+        _ => process::exit(INTERRUPTED.into()),
+    });
+}
+
+/// Whether the run is to end.
+pub fn asked() -> bool {
+    ASKED.load(Ordering::SeqCst) > 0
+}
