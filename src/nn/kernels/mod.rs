@@ -38,14 +38,16 @@ pub use packed::PackedMatrix;
 pub use quantized::Quantized;
 pub use table::ByteTable;
 
+use std::sync::OnceLock;
+
 #[cfg(target_arch = "x86_64")]
 use amx::Registers;
+
+use crate::{Error, Result};
+
 /// Nothing is needed on this machine.
 #[cfg(not(target_arch = "x86_64"))]
 type Registers = ();
-use std::sync::OnceLock;
-
-use crate::{Error, Result};
 
 /// Outputs of a panel, which is what a kernel works on at a time.
 pub const PANEL: usize = 64;
