@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes N records of one made-up Arabic sentence each, of the length of news (about 18 words).
+"""Writes N records of one made-up Arabic sentence each, 23 words on average.
 
     python scripts/scale/sentences.py 10000 > records.jsonl
 """

@@ -13,8 +13,8 @@ Every task runs one tarjim as a filter of JSON lines, with as many threads as th
   record_id    a checksum of the record and of how it is translated, for --resume
 
 A tarjim that dies or hangs fails its task, which Spark tries again (spark.task.maxFailures). The
-output of a task is one file, which appears when it is complete and holds the same bytes when the
-task is tried again. At the end input and output are counted against each other.
+output of a task is one file, which appears when it is complete and holds the same rows in the same
+order when the task is tried again. At the end input and output are counted against each other.
 
   python translate.py --master 'local[2]' --model MODEL --output english news.jsonl
   spark-submit translate.py --tarjim /opt/tarjim --model MODEL --output hdfs:///english hdfs:///news
@@ -285,8 +285,8 @@ def records(spark, args):
         whole = F.to_json(F.struct("*"))
     else:
         whole = F.col(LINE)
-    # What decides the bytes of an answer is in the id, so that --resume cannot mix two settings.
-    how = "\0".join([args.model, args.tarjim_options, args.field, str(args.align)])
+    # What decides the row of a record is in its id, so that --resume cannot mix two settings.
+    how = "\0".join([args.model, args.tarjim_options, args.field, str(args.align), str(args.columns)])
     frame = frame.withColumn(ID, F.md5(F.concat_ws("\0", F.lit(how), whole)))
     carried = args.columns or names
     taken = {"translation", "model", "warnings", "sentences", "error", BAD, ID}.intersection(carried)
@@ -406,7 +406,7 @@ def session(args):
     default("spark.sql.files.openCostInBytes", str(64 << 10))
     default("spark.sql.execution.arrow.maxRecordsPerBatch", "256")
     # A task's file goes to its place when the task is done, so a run that is stopped keeps what it has.
-    # That is safe here: one file a task, under the same name and with the same bytes if tried again.
+    # That is safe here: one file a task, under the same name and with the same rows if tried again.
     committer = "mapreduce.fileoutputcommitter.algorithm.version"
     if f"spark.hadoop.{committer}" not in given:
         spark.sparkContext._jsc.hadoopConfiguration().set(committer, "2")
