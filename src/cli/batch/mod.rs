@@ -165,7 +165,7 @@ pub fn run<W: Work>(
     work: &mut W,
     volume: Volume,
 ) -> Result<ExitCode> {
-    interrupt::listen();
+    interrupt::listen(volume);
     let folder = plan.args.output_dir.as_deref().map(Folder::open).transpose()?;
     let shared = match jobs.iter().any(|job| job.output.is_none()) {
         true => Some(Sink::open(plan.args.output.as_deref())?),
@@ -487,7 +487,14 @@ impl<W: Work> Run<'_, W> {
         match ended {
             Err(Stop::Interrupted) => {
                 written?;
-                say("interrupted: the same command goes on from here");
+                let kept = match self.folder {
+                    Some(_) => true,
+                    None => self.plan.resumable && inputs == 1 && self.plan.args.output.is_some(),
+                };
+                match kept {
+                    true => say("interrupted: the same command goes on from here"),
+                    false => say("interrupted"),
+                }
                 return Ok(ExitCode::from(INTERRUPTED));
             }
             // The more important of two errors.
