@@ -202,7 +202,8 @@ fn files_that_are_complete_are_not_made_again_after_a_kill() {
 fn an_interruption_ends_cleanly() {
     let dir = folder(&[("in.csv", ""), ("a.txt", ARRIVED)]);
     let input = name(&dir, "in.csv");
-    let row = |n: usize| format!("{n},{}\n", if n % 20 == 0 { ARRIVED } else { "English" });
+    let row =
+        |n: usize| format!("{n},{}\n", if n.is_multiple_of(20) { ARRIVED } else { "English" });
     let rows: String = (0..RECORDS).map(row).collect();
     fs::write(&input, format!("id,text\n{rows}")).unwrap();
     let out = name(&dir, "out.csv");

@@ -80,7 +80,7 @@ fn apply(mut command: Command, table: &Table) -> Result<Command, String> {
         match value {
             Value::Table(own) if names.contains(key) => {
                 for (option, value) in own {
-                    let set = set(command, &[key.clone()], option, value)?;
+                    let set = set(command, std::slice::from_ref(key), option, value)?;
                     command = set.ok_or_else(|| format!("`{key}` has no option `{option}`"))?;
                 }
             }

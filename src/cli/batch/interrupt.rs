@@ -4,13 +4,15 @@
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::cli::{INTERRUPTED, say};
+use crate::cli::{INTERRUPTED, Volume, say};
 
 static ASKED: AtomicU32 = AtomicU32::new(0);
 
-/// Listens from now on. Where that is impossible, an interruption ends the program at once.
-pub fn listen() {
-    let _ = ctrlc::set_handler(|| match ASKED.fetch_add(1, Ordering::SeqCst) {
+/// Listens from now on. Not if a signal is ignored, as under nohup: then it stays ignored, and the
+/// others end the program at once.
+pub fn listen(volume: Volume) {
+    let _ = ctrlc::try_set_handler(move || match ASKED.fetch_add(1, Ordering::SeqCst) {
+        0 if volume == Volume::Quiet => {}
         0 => say("stopping when what is in work is done; once more to stop at once"),
         _ => process::exit(INTERRUPTED.into()),
     });

@@ -165,7 +165,9 @@ pub fn run<W: Work>(
     work: &mut W,
     volume: Volume,
 ) -> Result<ExitCode> {
-    interrupt::listen();
+    interrupt::listen(volume);
+    // At once: that it cannot be written is not to be found out at the end.
+    let report = plan.args.report.as_deref().map(|path| Sink::open(Some(path))).transpose()?;
     let folder = plan.args.output_dir.as_deref().map(Folder::open).transpose()?;
     let shared = match jobs.iter().any(|job| job.output.is_none()) {
         true => Some(Sink::open(plan.args.output.as_deref())?),
@@ -184,7 +186,7 @@ pub fn run<W: Work>(
         error: None,
     };
     let ended = run.drive().and_then(|()| run.finish().map_err(Stop::Error));
-    run.report(ended)
+    run.report(ended, report)
 }
 
 impl<W: Work> Run<'_, W> {
@@ -197,16 +199,21 @@ impl<W: Work> Run<'_, W> {
             let began = Instant::now();
             let texts: Vec<&str> = read.iter().map(|(_, text)| text.text.as_str()).collect();
             let answers = each(&texts, &mut |texts| self.work.answer(texts));
-            let (seconds, bytes) = (began.elapsed().as_secs_f64(), bytes(&read));
+            let seconds = began.elapsed().as_secs_f64();
+            let bytes: u64 = read.iter().map(|(_, text)| text.bytes).sum();
             let (mut sentences, mut words) = (0, 0);
             for (&(i, ref text), answer) in read.iter().zip(answers) {
                 let share = text.bytes as f64 / bytes.max(1) as f64;
                 self.entries[open[i].job].seconds += seconds * share;
-                let before = open[i].stream.place().tally.clone();
+                let count = |one: &Open<W::Stream>| {
+                    let tally = &one.stream.place().tally;
+                    (tally.sentences, tally.words)
+                };
+                let before = count(&open[i]);
                 self.write(&mut open[i], text, answer)?;
-                let after = &open[i].stream.place().tally;
-                sentences += after.sentences - before.sentences;
-                words += after.words - before.words;
+                let after = count(&open[i]);
+                sentences += after.0 - before.0;
+                words += after.1 - before.1;
             }
             self.meter.advance(bytes, sentences, words);
             wanted = next_size(wanted, bytes, seconds);
@@ -239,8 +246,8 @@ impl<W: Work> Run<'_, W> {
         open: &mut Vec<Open<W::Stream>>,
         wanted: u64,
     ) -> Result<Vec<(usize, Text)>, Stop> {
-        let mut texts = Vec::new();
-        while bytes(&texts) < wanted && !interrupt::asked() {
+        let (mut texts, mut bytes) = (Vec::new(), 0);
+        while bytes < wanted && !interrupt::asked() {
             if open.last().is_none_or(|last| last.ended) {
                 if open.len() >= self.plan.args.jobs.into() {
                     break;
@@ -251,7 +258,10 @@ impl<W: Work> Run<'_, W> {
             let i = open.len() - 1;
             let current = &mut open[i];
             match current.stream.read() {
-                Ok(Some(text)) => texts.push((i, text)),
+                Ok(Some(text)) => {
+                    bytes += text.bytes;
+                    texts.push((i, text));
+                }
                 Ok(None) => current.ended = true,
                 Err(_) if interrupt::asked() => break,
                 Err(error) => current.fail(error),
@@ -469,7 +479,7 @@ impl<W: Work> Run<'_, W> {
     }
 
     /// Says how it went.
-    fn report(mut self, ended: Result<(), Stop>) -> Result<ExitCode> {
+    fn report(mut self, ended: Result<(), Stop>, report: Option<Sink>) -> Result<ExitCode> {
         let failed = self.failed();
         let mut total = Tally::default();
         self.entries.iter().for_each(|entry| total.add(&entry.tally));
@@ -483,11 +493,22 @@ impl<W: Work> Run<'_, W> {
             say(&summary);
         }
         let inputs = self.jobs.len();
-        let written = self.plan.report(status, &total, self.meter.seconds(), self.entries);
+        let seconds = self.meter.seconds();
+        let written = match report {
+            Some(sink) => self.plan.report(status, &total, seconds, self.entries).write(sink),
+            None => Ok(()),
+        };
         match ended {
             Err(Stop::Interrupted) => {
                 written?;
-                say("interrupted: the same command goes on from here");
+                let kept = match self.folder {
+                    Some(_) => true,
+                    None => self.plan.resumable && inputs == 1 && self.plan.args.output.is_some(),
+                };
+                match kept {
+                    true => say("interrupted: the same command goes on from here"),
+                    false => say("interrupted"),
+                }
                 return Ok(ExitCode::from(INTERRUPTED));
             }
             // The more important of two errors.
@@ -518,10 +539,6 @@ impl<S> Open<S> {
         self.ended = true;
         self.error.get_or_insert(error);
     }
-}
-
-fn bytes(texts: &[(usize, Text)]) -> u64 {
-    texts.iter().map(|(_, text)| text.bytes).sum()
 }
 
 /// Bytes of an input; 0 where that is not known.

@@ -135,15 +135,14 @@ impl Plan<'_> {
         Meter::new(self.args.progress, volume, jobs.len(), size, shown)
     }
 
-    pub(super) fn report(
-        &self,
+    pub(super) fn report<'r>(
+        &'r self,
         status: Status,
-        total: &Tally,
+        total: &'r Tally,
         seconds: f64,
         inputs: Vec<Entry>,
-    ) -> Result<()> {
-        let Some(path) = &self.args.report else { return Ok(()) };
-        let report = Report {
+    ) -> Report<'r> {
+        Report {
             version: env!("CARGO_PKG_VERSION"),
             model: &self.model.name,
             revision: self.model.revision.as_deref(),
@@ -151,8 +150,7 @@ impl Plan<'_> {
             seconds,
             total,
             inputs,
-        };
-        report.write(path)
+        }
     }
 }
 

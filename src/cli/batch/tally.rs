@@ -126,8 +126,7 @@ pub struct Report<'a> {
 
 impl Report<'_> {
     /// Writes it to a file.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let mut sink = Sink::open(Some(path))?;
+    pub fn write(&self, mut sink: Sink) -> Result<()> {
         let (out, name) = sink.writer();
         serde_json::to_writer_pretty(&mut *out, self)
             .map_err(std::io::Error::from)
