@@ -28,6 +28,7 @@ pub struct Summarizer {
     pub batch_tokens: usize,
     /// How the source is rewritten before it is cut into tokens.
     pub normalization: Normalization,
+    multilingual: bool,
 }
 
 /// What models of the T5 family were trained to read at once.
@@ -58,7 +59,8 @@ impl Summarizer {
         let tokenizer = tokenizer::open(folder)?;
         let model = models::load(&checkpoint, None, compute)?;
         let decode = decode::Options::new(checkpoint.generation(), model.info());
-        Ok(Summarizer::new(model, tokenizer, decode))
+        let multilingual = checkpoint.model_type()? == "mt5";
+        Ok(Summarizer { multilingual, ..Summarizer::new(model, tokenizer, decode) })
     }
 
     fn new(
@@ -84,7 +86,13 @@ impl Summarizer {
             max_input_tokens: MAX_INPUT_TOKENS.min(limit),
             batch_tokens: BATCH_TOKENS,
             normalization: Normalization::default(),
+            multilingual: false,
         }
+    }
+
+    /// Whether its kind was trained on many languages, Arabic among them.
+    pub fn is_multilingual(&self) -> bool {
+        self.multilingual
     }
 
     /// Most tokens the model reads or writes.
