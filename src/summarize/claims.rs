@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::names::Names;
-use super::numbers::{english, numbers};
+use super::numbers::{english, multiplies, numbers};
 use crate::text::{Span, unknown_numbers, words};
 
 /// What a text holds that a bullet may name.
@@ -39,11 +39,10 @@ impl Known {
         while i < spans.len() {
             let mut taken = 1;
             let mut wrong = false;
-            if digits.contains(&spans[i]) {
-                // With the next word it may be "45 thousand".
-                let end = spans[(i + 1).min(spans.len() - 1)].end;
-                let said = numbers(&bullet[spans[i].start..end]);
-                wrong = said.is_disjoint(&self.numbers);
+            if texts[i].contains(char::is_numeric) {
+                taken += usize::from(texts.get(i + 1).is_some_and(|next| multiplies(next)));
+                let said = numbers(spans[i].cover(spans[i + taken - 1]).of(bullet));
+                wrong = digits.contains(&spans[i]) && said.is_disjoint(&self.numbers);
             } else if let Some((number, count)) = english(&texts[i..]) {
                 taken = count;
                 let digits = number.to_string();

@@ -29,7 +29,7 @@ pub use attribute::{Citation, LEAST_SUPPORT, attribute};
 pub use generate::{Summarizer, Written};
 pub use output::{Document, json, markdown, text};
 pub use rank::{Candidate, Choice, Options, Weights, choose};
-pub use stem::stem;
+pub use stem::{normalized, stem};
 pub use summary::{Bullet, Reads, Summary, Translate, extract, generate};
 pub use units::{Unit, shown, units};
 pub use windows::windows;

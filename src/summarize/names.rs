@@ -105,16 +105,15 @@ impl Names {
         }
         let skeleton = latin_skeleton(name);
         // One consonant is in half of all words.
-        skeleton.len() > 1
-            && (self.skeletons.contains(&skeleton)
-                // "Italian", "Iraqi": what is added makes an adjective.
-                || ["n", "s", "k"].iter().any(|end| {
-                    skeleton.strip_suffix(end).is_some_and(|rest| rest.len() > 1 && self.skeletons.contains(rest))
-                }))
+        let sounds = |skeleton: &str| skeleton.len() > 1 && self.skeletons.contains(skeleton);
+        // "Italian": what is added makes an adjective.
+        let adjective = |end: &&str| skeleton.strip_suffix(*end).is_some_and(sounds);
+        sounds(&skeleton) || ["n", "s", "k"].iter().any(|end| adjective(&end))
     }
 }
 
-/// The consonants, those that are confused in writing names made one; h, w and y count as vowels.
+/// The consonants, those that are confused in writing names made one. Of h, w and y, which come and go with
+/// the vowels, only an h at the beginning counts.
 fn arabic_skeleton(word: &str) -> String {
     let class = |c: char| match c {
         'ب' | 'پ' => Some('b'),
@@ -131,7 +130,8 @@ fn arabic_skeleton(word: &str) -> String {
         'ن' => Some('n'),
         _ => None,
     };
-    squeezed(word.chars().filter_map(class))
+    let first = word.starts_with(['ح', 'ه']).then_some('h');
+    squeezed(first.into_iter().chain(word.chars().filter_map(class)))
 }
 
 fn latin_skeleton(name: &str) -> String {
@@ -152,7 +152,8 @@ fn latin_skeleton(name: &str) -> String {
     };
     let name = name.replace("ch", "s").replace("ph", "f").replace("gh", "g").replace('x', "ks");
     let name = name.replace("ce", "se").replace("ci", "si");
-    squeezed(name.chars().filter_map(class))
+    let first = name.starts_with('h').then_some('h');
+    squeezed(first.into_iter().chain(name.chars().filter_map(class)))
 }
 
 fn squeezed(letters: impl Iterator<Item = char>) -> String {

@@ -15,6 +15,10 @@ pub(super) fn numbers(text: &str) -> HashSet<u64> {
         match value(word) {
             Some(value) => {
                 found.insert(value.units());
+                // "ألفا" is "a thousand" behind a number and "two thousand" before a noun.
+                if matches!(value, Value::Scale(_)) && word.ends_with('ا') {
+                    found.insert(2 * value.units());
+                }
                 sum.add(value);
                 found.extend(sum.values());
             }
@@ -43,6 +47,11 @@ pub(super) fn english(words: &[&str]) -> Option<(u64, usize)> {
         }
     }
     (count > 0 && sum.whole() > 2).then(|| (sum.whole(), length))
+}
+
+/// Whether an English word multiplies the number before it: "45 thousand".
+pub(super) fn multiplies(word: &str) -> bool {
+    matches!(english_word(&word.to_lowercase()), Some(Value::Scale(_)))
 }
 
 /// A number, or a multiplier.
@@ -91,8 +100,10 @@ impl Sum {
         self.total.saturating_add(self.current) / 1000
     }
 
-    fn values(&self) -> [u64; 3] {
-        [self.whole(), self.total / 1000, self.current / 1000]
+    /// All of it, and what it is made of.
+    fn values(&self) -> impl Iterator<Item = u64> + use<> {
+        let values = [self.whole(), self.total / 1000, self.current / 1000];
+        values.into_iter().filter(|&value| value > 0)
     }
 }
 
@@ -157,12 +168,12 @@ fn arabic_word(word: &str) -> Option<Value> {
         "ربع" => return Some(Value::Number(250)),
         "مئة" | "مائة" | "مئات" | "المئة" => return Some(Value::Scale(100)),
         "مئتا" | "مئتي" | "مئتان" | "مئتين" | "مائتا" | "مائتي" | "مائتان" | "مائتين" => return number(200),
-        "الف" | "الاف" => return Some(Value::Scale(1000)),
-        "الفان" | "الفين" | "الفا" | "الفي" => return number(2000),
-        "مليون" | "ملايين" => return Some(Value::Scale(1_000_000)),
-        "مليونان" | "مليونين" | "مليونا" | "مليوني" => return number(2_000_000),
-        "مليار" | "مليارات" | "بليون" => return Some(Value::Scale(1_000_000_000)),
-        "ملياران" | "مليارين" | "مليارا" | "ملياري" => return number(2_000_000_000),
+        "الف" | "الفا" | "الاف" => return Some(Value::Scale(1000)),
+        "الفان" | "الفين" | "الفي" => return number(2000),
+        "مليون" | "مليونا" | "ملايين" => return Some(Value::Scale(1_000_000)),
+        "مليونان" | "مليونين" | "مليوني" => return number(2_000_000),
+        "مليار" | "مليارا" | "مليارات" | "بليون" => return Some(Value::Scale(1_000_000_000)),
+        "ملياران" | "مليارين" | "ملياري" => return number(2_000_000_000),
         _ => {}
     }
     for (stem, n) in UNITS.into_iter().chain(ORDINALS) {
@@ -205,7 +216,8 @@ mod tests {
     fn numbers_in_words_and_digits() {
         for (text, wanted) in [
             ("45 ألف كتاب", 45_000),
-            ("٤٥ ألفا", 45),
+            ("٤٥ ألفا", 45_000),
+            ("ألفا شخص", 2_000),
             ("نصف مليون نسمة", 500_000),
             ("2.1 مليار دولار", 2_100_000_000),
             ("ثلاثة وعشرون طالبا", 23),

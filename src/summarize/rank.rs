@@ -13,7 +13,7 @@ use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use super::stem::stem;
-use crate::text::{is_number, words};
+use crate::text::words;
 
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
@@ -40,15 +40,13 @@ pub struct Weights {
     pub position: f32,
     /// How much more a stem of the headline weighs.
     pub headline: f32,
-    /// How much more a number weighs.
-    pub number: f32,
     /// What a stem weighs that is said once, beside the logarithm of how many candidates have it.
     pub once: f32,
 }
 
 impl Default for Weights {
     fn default() -> Self {
-        Weights { again: 0.2, length: 0.4, position: 0.04, headline: 0.0, number: 0.0, once: 0.2 }
+        Weights { again: 0.1, length: 0.4, position: 0.02, headline: 1.0, once: 0.4 }
     }
 }
 
@@ -91,9 +89,8 @@ struct Item {
 pub fn choose(candidates: &[Candidate], headline: Option<&str>, options: &Options) -> Vec<Choice> {
     let weights = &options.weights;
     let mut numbers: HashMap<String, usize> = HashMap::new();
-    // For each stem how many candidates have it, and what it weighs more than others.
+    // For each stem how many candidates have it.
     let mut frequency: Vec<f32> = Vec::new();
-    let mut factor: Vec<f32> = Vec::new();
     let mut items: Vec<Item> = Vec::with_capacity(candidates.len());
     for Candidate { text, .. } in candidates {
         let mut item = Item { words: 0, stems: Vec::new(), answers: 0 };
@@ -102,16 +99,12 @@ pub fn choose(candidates: &[Candidate], headline: Option<&str>, options: &Option
             item.words += usize::from(word.contains(char::is_alphanumeric));
             if let Some(stem) = stem(word) {
                 let next = numbers.len();
-                let number = *numbers.entry(stem).or_insert(next);
-                if number == next {
-                    frequency.push(0.0);
-                    factor.push(if is_number(word) { 1.0 + weights.number } else { 1.0 });
-                }
-                item.stems.push(number);
+                item.stems.push(*numbers.entry(stem).or_insert(next));
             }
         }
         item.stems.sort_unstable();
         item.stems.dedup();
+        frequency.resize(numbers.len(), 0.0);
         item.stems.iter().for_each(|&stem| frequency[stem] += 1.0);
         items.push(item);
     }
@@ -120,10 +113,9 @@ pub fn choose(candidates: &[Candidate], headline: Option<&str>, options: &Option
         let stems = words(text).into_iter().filter_map(|word| stem(word.of(text)));
         stems.filter_map(|stem| numbers.get(&stem).copied()).collect()
     };
-    of(headline).into_iter().for_each(|stem| factor[stem] *= 1.0 + weights.headline);
     // A stem said once may be chance; one said in many candidates is what the text is about.
-    let mut worth: Vec<f32> =
-        frequency.iter().zip(&factor).map(|(f, factor)| (f.ln() + weights.once) * factor).collect();
+    let mut worth: Vec<f32> = frequency.iter().map(|f| f.ln() + weights.once).collect();
+    of(headline).into_iter().for_each(|stem| worth[stem] *= 1.0 + weights.headline);
     let all: f32 = worth.iter().sum::<f32>().max(f32::MIN_POSITIVE);
 
     let asked = of(options.query.as_deref());

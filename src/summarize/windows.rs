@@ -22,11 +22,11 @@ pub fn windows(lengths: &[usize], limit: usize) -> Vec<Range<usize>> {
         if end == lengths.len() {
             break;
         }
-        let again = (limit as f32 * OVERLAP) as usize;
+        // With room for the first sentence that was not read yet.
+        let again = ((limit as f32 * OVERLAP) as usize).min(limit.saturating_sub(lengths[end]));
         let mut next = end;
         let mut repeated = 0;
-        // Always some sentence further.
-        while next > start + 1 && repeated + lengths[next - 1] <= again {
+        while lengths[end] <= limit && next > start + 1 && repeated + lengths[next - 1] <= again {
             next -= 1;
             repeated += lengths[next];
         }
