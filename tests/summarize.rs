@@ -86,7 +86,10 @@ fn texts_of_every_shape() {
     insta::assert_snapshot!("only_table", summarize(&[], "المدينة | الوزير\nالقاهرة | المدير\n"));
     insta::assert_snapshot!(
         "list",
-        summarize(&["--bullets", "2"], "- خرج الطالب من المدرسة.\n- وصل الوزير إلى القاهرة.\n- عاد الطفل.\n")
+        summarize(
+            &["--bullets", "2"],
+            "- خرج الطالب من المدرسة.\n- وصل الوزير إلى القاهرة.\n- عاد الطفل.\n"
+        )
     );
 }
 
@@ -140,7 +143,10 @@ fn wrong_usage_is_refused() {
 #[test]
 fn a_model_writes_and_what_it_writes_is_attributed() {
     insta::assert_snapshot!("abstractive", abstractive(&[], VISITS));
-    insta::assert_snapshot!("abstractive_english", abstractive(&["--summary-input", "english"], VISITS));
+    insta::assert_snapshot!(
+        "abstractive_english",
+        abstractive(&["--summary-input", "english"], VISITS)
+    );
     insta::assert_snapshot!("abstractive_markdown", abstractive(&["--format", "markdown"], VISITS));
     insta::assert_snapshot!("abstractive_json", abstractive(&["--format", "json"], VISITS));
     // A window for every two sentences or so: said in several, said once.

@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use tarjim::eval::{
-    AlignmentCounts, Bleu, Chrf, GoldLinks, IndexBase, Rouge, RougeUnit, WordLink,
-};
+use tarjim::eval::{AlignmentCounts, Bleu, Chrf, GoldLinks, IndexBase, Rouge, RougeUnit, WordLink};
 use tarjim::{Error, Result};
 
 const LONG_ABOUT: &str = "\

@@ -218,7 +218,9 @@ impl SummarizeArgs {
         }
         if let Some(window) = options.window {
             if window as usize > limit {
-                return Err(Error::Usage(format!("this model reads at most {limit} tokens at once")));
+                return Err(Error::Usage(format!(
+                    "this model reads at most {limit} tokens at once"
+                )));
             }
             loaded.summarizer.max_input_tokens = window as usize;
         }
@@ -253,7 +255,13 @@ impl Run<'_> {
     }
 
     /// Summarizes the articles of a file. `written` counts those of all files.
-    fn document(&self, file: &Path, named: bool, sink: &mut Sink, written: &mut usize) -> Result<()> {
+    fn document(
+        &self,
+        file: &Path,
+        named: bool,
+        sink: &mut Sink,
+        written: &mut usize,
+    ) -> Result<()> {
         let (reader, name): (Box<dyn Read>, &Path) = match file.as_os_str() == "-" {
             true => (Box::new(io::stdin().lock()), Path::new("<stdin>")),
             false => (Box::new(open(file)?), file),

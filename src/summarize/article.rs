@@ -178,7 +178,8 @@ fn role(text: &str, span: Span, first: bool) -> Role {
         return Role::Cell;
     }
     let piece = span.of(text);
-    let closed = piece.trim_end_matches(['»', '"', ')', '”']).ends_with(['.', '…', '!', '؟', ':', '؛']);
+    let closed =
+        piece.trim_end_matches(['»', '"', ')', '”']).ends_with(['.', '…', '!', '؟', ':', '؛']);
     let short = words(piece).len() <= LONGEST_HEADING;
     // A question is a heading too if it stands alone, as in interviews.
     let asks = piece.ends_with('؟');
@@ -235,10 +236,8 @@ mod tests {
     fn lines_that_match_stand_between_articles() {
         let text = "--- 1\nوصل الوزير.\n--- 2\n\n--- 3\nخرج المدير.\n\nعاد الطفل.\n---";
         let found = articles(text, Some("^---"));
-        let texts: Vec<Vec<&str>> = found
-            .iter()
-            .map(|a| a.sentences.iter().map(|s| s.text.as_str()).collect())
-            .collect();
+        let texts: Vec<Vec<&str>> =
+            found.iter().map(|a| a.sentences.iter().map(|s| s.text.as_str()).collect()).collect();
         assert_eq!(texts, [vec!["وصل الوزير."], vec!["خرج المدير.", "عاد الطفل."]]);
     }
 

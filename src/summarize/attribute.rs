@@ -90,7 +90,8 @@ pub fn attribute(
     let mut covered = vec![false; bullet_words.len()];
     while cited.len() < MOST {
         let fresh = |e: &Evidence| {
-            let new: Vec<bool> = e.has.iter().zip(&covered).map(|(has, old)| *has && !old).collect();
+            let new: Vec<bool> =
+                e.has.iter().zip(&covered).map(|(has, old)| *has && !old).collect();
             share(&new)
         };
         let value = |e: &Evidence| WORDS * fresh(e) + (1.0 - WORDS) * e.attention;
@@ -125,8 +126,8 @@ impl Evidence {
             let stems: Vec<Option<String>> =
                 target.words.iter().map(|word| stem(word.of(&target.text))).collect();
             for (word, has) in bullet.iter().zip(&mut has) {
-                for t in 0..stems.len() {
-                    if stems[t].as_ref() == Some(&word.stem) {
+                for (t, stem) in stems.iter().enumerate() {
+                    if stem.as_ref() == Some(&word.stem) {
                         *has = true;
                         let links = target.links.iter().filter(|link| link.target == t);
                         parts.extend(links.filter_map(|link| source_words.get(link.source)));

@@ -77,7 +77,8 @@ impl Known {
                 continue;
             }
             // "Sami Khatib said": the first of several.
-            let name = capital(span) && word != "I" && (!begins || spans.get(i + 1).is_some_and(capital));
+            let name =
+                capital(span) && word != "I" && (!begins || spans.get(i + 1).is_some_and(capital));
             begins = false;
             let article = matches!(word, "The" | "A" | "An" | "In" | "On" | "At" | "But" | "And");
             if name && !article && !self.names.has(word) {
@@ -98,7 +99,9 @@ mod tests {
 
     #[test]
     fn numbers_from_nowhere() {
-        let known = Known::new("قتل ثلاثة أشخاص وأصيب 45 ألفا في ١٢ قرية منذ ستة عشر عاما، وبلغت النسبة 3.5%");
+        let known = Known::new(
+            "قتل ثلاثة أشخاص وأصيب 45 ألفا في ١٢ قرية منذ ستة عشر عاما، وبلغت النسبة 3.5%",
+        );
         for fine in [
             "Three people died, 45,000 were hurt in 12 villages.",
             "45 thousand after sixteen years, 3.5 percent; two of them.",
@@ -118,7 +121,8 @@ mod tests {
     fn names_from_nowhere() {
         let mut known = Known::new("قال سامي الخطيب في القاهرة إن شركة Example ستعمل في مصر");
         known.add_translation("Sami al-Khatib said at the Academy that");
-        let fine = "Sami Khatib said in Cairo that Example works in Egypt. The Academy agreed on Monday.";
+        let fine =
+            "Sami Khatib said in Cairo that Example works in Egypt. The Academy agreed on Monday.";
         assert_eq!(of(&known.unknown_names(fine), fine), [""; 0]);
         let wrong = "John Smith said in London that Example left.";
         assert_eq!(of(&known.unknown_names(wrong), wrong), ["John", "Smith", "London"]);

@@ -42,9 +42,11 @@ pub(super) fn kept(words: &[Word]) -> Vec<Span> {
 
 /// The part of a span that words cover.
 fn trimmed(words: &[Word], span: Span) -> Span {
-    let inside = || words.iter().filter(|word| word.span.overlap(span) > 0);
-    let start = inside().next().map_or(span.end, |word| word.span.start.max(span.start));
-    let end = inside().last().map_or(start, |word| word.span.end.min(span.end));
+    let mut inside = words.iter().filter(|word| word.span.overlap(span) > 0);
+    let first = inside.next();
+    let start = first.map_or(span.end, |word| word.span.start.max(span.start));
+    let last = inside.next_back().or(first);
+    let end = last.map_or(start, |word| word.span.end.min(span.end));
     Span::new(start, end.max(start))
 }
 
@@ -73,7 +75,8 @@ fn glosses(words: &[Word]) -> Vec<Span> {
             ")" => {
                 let Some(start) = open.take() else { continue };
                 let inside = &words[start + 1..i];
-                let latin = |word: &Word| word.is_mark() || word.normal.is_ascii() && !is_number(word.text);
+                let latin =
+                    |word: &Word| word.is_mark() || word.normal.is_ascii() && !is_number(word.text);
                 let month = |word: &Word| word.is_mark() || is_month(&word.normal);
                 let short = (1..=LONGEST_GLOSS).contains(&inside.len());
                 if start > 0 && short && (inside.iter().all(latin) || inside.iter().all(month)) {

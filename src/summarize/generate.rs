@@ -5,13 +5,13 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::windows::windows;
+use crate::Result;
 use crate::checkpoint::Checkpoint;
 use crate::decode;
 use crate::models::{self, Seq2Seq};
 use crate::nn::Compute;
 use crate::text::{Normalization, Span};
 use crate::tokenizer::{self, Token, Tokenizer};
-use crate::Result;
 use crate::translate::BATCH_TOKENS;
 
 /// A model that writes summaries, and how it is asked to.
@@ -205,8 +205,9 @@ impl Input {
 /// The sentences of an English text: they end with a mark before a space and a capital or digit, but not
 /// after initials and titles.
 fn sentence_spans(text: &str) -> Vec<Span> {
-    const TITLES: &[&str] =
-        &["Mr", "Mrs", "Ms", "Dr", "Prof", "St", "Gen", "Sen", "Rep", "Gov", "Lt", "Col", "No", "vs"];
+    const TITLES: &[&str] = &[
+        "Mr", "Mrs", "Ms", "Dr", "Prof", "St", "Gen", "Sen", "Rep", "Gov", "Lt", "Col", "No", "vs",
+    ];
     let mut spans = Vec::new();
     let mut push = |start: usize, end: usize| {
         let piece = &text[start..end];

@@ -30,6 +30,6 @@ pub use generate::{Summarizer, Written};
 pub use output::{Document, json, markdown, text};
 pub use rank::{Candidate, Choice, Options, Weights, choose};
 pub use stem::{normalized, stem};
-pub use summary::{Bullet, Reads, Summary, Translate, extract, generate};
+pub use summary::{Bullet, Reads, Summary, Translate, Write, extract, generate};
 pub use units::{Unit, shown, units};
 pub use windows::windows;

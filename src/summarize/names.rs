@@ -56,8 +56,25 @@ const EXONYMS: &[(&str, &[&str])] = &[
 /// Names of days and months: both languages have several, and translations of dates are checked by
 /// their numbers.
 const CALENDAR: &[&str] = &[
-    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "january", "february",
-    "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
     "ramadan",
 ];
 
@@ -77,7 +94,8 @@ impl Names {
         if !word.is_ascii() {
             // The article and the prepositions may or may not be part of the name.
             let bare = word.trim_start_matches(['و', 'ب', 'ل', 'ف', 'ك']);
-            let forms = [word.as_str(), bare, bare.trim_start_matches("ال"), word.trim_start_matches("ال")];
+            let forms =
+                [word.as_str(), bare, bare.trim_start_matches("ال"), word.trim_start_matches("ال")];
             for form in forms {
                 self.skeletons.insert(arabic_skeleton(form));
                 self.words.insert(form.to_owned());
@@ -108,7 +126,7 @@ impl Names {
         let sounds = |skeleton: &str| skeleton.len() > 1 && self.skeletons.contains(skeleton);
         // "Italian": what is added makes an adjective.
         let adjective = |end: &&str| skeleton.strip_suffix(*end).is_some_and(sounds);
-        sounds(&skeleton) || ["n", "s", "k"].iter().any(|end| adjective(&end))
+        sounds(&skeleton) || ["n", "s", "k"].iter().any(adjective)
     }
 }
 
@@ -178,8 +196,12 @@ mod tests {
 
     #[test]
     fn names_by_their_sound() {
-        let names = names("وقال محمد الخطيب في القاهرة إن مصر والعراق وباريس وشركة Example وكريم حداد");
-        for name in ["Mohamed", "Muhammad", "Khatib", "Cairo", "Egypt", "Egyptian", "Iraq", "Iraqi", "Paris", "Example", "Karim", "Haddad", "Monday"] {
+        let names =
+            names("وقال محمد الخطيب في القاهرة إن مصر والعراق وباريس وشركة Example وكريم حداد");
+        for name in [
+            "Mohamed", "Muhammad", "Khatib", "Cairo", "Egypt", "Egyptian", "Iraq", "Iraqi",
+            "Paris", "Example", "Karim", "Haddad", "Monday",
+        ] {
             assert!(names.has(name), "{name}");
         }
         for name in ["London", "Smith", "Tokyo", "Obama", "France"] {

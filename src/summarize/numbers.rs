@@ -161,18 +161,24 @@ fn arabic_word(word: &str) -> Option<Value> {
     let number = |n: u64| Some(Value::Number(n * 1000));
     match word {
         "احد" | "احدي" | "اول" | "اولي" => return number(1),
-        "اثنان" | "اثنين" | "اثنتان" | "اثنتين" | "اثنا" | "اثني" | "اثنتا" | "اثنتي" | "ضعف" | "ضعفي" => return number(2),
+        "اثنان" | "اثنين" | "اثنتان" | "اثنتين" | "اثنا" | "اثني" | "اثنتا" | "اثنتي" | "ضعف"
+        | "ضعفي" => return number(2),
         "عشرون" | "عشرين" => return number(20),
         "ستون" | "ستين" => return number(60),
         "نصف" => return Some(Value::Number(500)),
         "ربع" => return Some(Value::Number(250)),
         "مئة" | "مائة" | "مئات" | "المئة" => return Some(Value::Scale(100)),
-        "مئتا" | "مئتي" | "مئتان" | "مئتين" | "مائتا" | "مائتي" | "مائتان" | "مائتين" => return number(200),
+        "مئتا" | "مئتي" | "مئتان" | "مئتين" | "مائتا" | "مائتي" | "مائتان" | "مائتين" =>
+        {
+            return number(200);
+        }
         "الف" | "الفا" | "الاف" => return Some(Value::Scale(1000)),
         "الفان" | "الفين" | "الفي" => return number(2000),
         "مليون" | "مليونا" | "ملايين" => return Some(Value::Scale(1_000_000)),
         "مليونان" | "مليونين" | "مليوني" => return number(2_000_000),
-        "مليار" | "مليارا" | "مليارات" | "بليون" => return Some(Value::Scale(1_000_000_000)),
+        "مليار" | "مليارا" | "مليارات" | "بليون" => {
+            return Some(Value::Scale(1_000_000_000));
+        }
         "ملياران" | "مليارين" | "ملياري" => return number(2_000_000_000),
         _ => {}
     }
@@ -190,8 +196,26 @@ fn arabic_word(word: &str) -> Option<Value> {
 
 fn english_word(word: &str) -> Option<Value> {
     const WORDS: [&str; 20] = [
-        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-        "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
     ];
     const TENS: [&str; 8] =
         ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];

@@ -164,7 +164,10 @@ pub fn choose(candidates: &[Candidate], headline: Option<&str>, options: &Option
         }
         words_left = words_left.saturating_sub(length);
         let score = gain(&items[i], &worth);
-        together.iter().flat_map(|&i| &items[i].stems).for_each(|&stem| worth[stem] *= weights.again);
+        together
+            .iter()
+            .flat_map(|&i| &items[i].stems)
+            .for_each(|&stem| worth[stem] *= weights.again);
         taken.extend(&together);
         chosen.push(Choice { numbers: together, score });
     }

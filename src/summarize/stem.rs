@@ -74,12 +74,13 @@ const STOP: &[&str] = &[
 ];
 /// The same in English.
 const ENGLISH_STOP: &[&str] = &[
-    "a", "an", "the", "of", "in", "on", "at", "to", "from", "by", "for", "with", "about", "into", "over",
-    "after", "before", "and", "or", "but", "nor", "so", "as", "than", "that", "which", "who", "whom",
-    "whose", "this", "these", "those", "it", "its", "he", "him", "his", "she", "her", "they", "them",
-    "their", "we", "our", "you", "your", "i", "is", "are", "was", "were", "be", "been", "being", "has",
-    "have", "had", "do", "does", "did", "will", "would", "can", "could", "may", "might", "should", "must",
-    "not", "no", "also", "there", "said", "says", "s", "t",
+    "a", "an", "the", "of", "in", "on", "at", "to", "from", "by", "for", "with", "about", "into",
+    "over", "after", "before", "and", "or", "but", "nor", "so", "as", "than", "that", "which",
+    "who", "whom", "whose", "this", "these", "those", "it", "its", "he", "him", "his", "she",
+    "her", "they", "them", "their", "we", "our", "you", "your", "i", "is", "are", "was", "were",
+    "be", "been", "being", "has", "have", "had", "do", "does", "did", "will", "would", "can",
+    "could", "may", "might", "should", "must", "not", "no", "also", "there", "said", "says", "s",
+    "t",
 ];
 const PREFIXES: [&str; 7] = ["وال", "بال", "كال", "فال", "لل", "ال", "و"];
 const SUFFIXES: [&str; 10] = ["ها", "ان", "ات", "ون", "ين", "يه", "ية", "ه", "ة", "ي"];

@@ -51,7 +51,9 @@ pub fn shown(text: &str, parts: &[Span]) -> String {
     let mut shown = String::new();
     for part in parts {
         let piece = part.of(text);
-        if !shown.is_empty() && piece.starts_with(|c: char| c.is_alphanumeric() || "«(\"“".contains(c)) {
+        if !shown.is_empty()
+            && piece.starts_with(|c: char| c.is_alphanumeric() || "«(\"“".contains(c))
+        {
             shown.push(' ');
         }
         shown.push_str(piece);
@@ -214,7 +216,10 @@ fn after_comma(words: &[Word], i: usize, frame: Option<usize>) -> Option<(usize,
             other => Some((i, other)),
         };
     }
-    if matches!(word.normal.as_str(), "اذ" | "حيث" | "وهو" | "وهي" | "وهم" | "وهما" | "مما" | "وذلك") {
+    if matches!(
+        word.normal.as_str(),
+        "اذ" | "حيث" | "وهو" | "وهي" | "وهم" | "وهما" | "مما" | "وذلك"
+    ) {
         return Some((i, Kind::Leaning));
     }
     let conjunction = word.bare() != word.normal && word.normal.starts_with('و');
