@@ -270,7 +270,13 @@ impl Run<'_> {
         let several = split.is_some();
         let mut articles = Articles::new(reader, name, split);
         let mut number = 0;
-        while let Some(article) = articles.next_article()? {
+        loop {
+            let article = match articles.next_article()? {
+                Some(article) => article,
+                // A file with nothing in it is answered too.
+                None if number == 0 => Article::default(),
+                None => break,
+            };
             number += 1;
             let place = match several {
                 true => format!("{}, article {number}", name.display()),

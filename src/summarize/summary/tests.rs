@@ -146,3 +146,37 @@ fn what_the_article_does_not_say_is_marked_or_left_out() {
     let strict = generate(&article, &bullets(5), true, &honest, writer).unwrap();
     assert_eq!((strict.bullets.len(), strict.dropped), (1, 2));
 }
+
+proptest::proptest! {
+    /// What a bullet cites is in its article, whatever the article is like.
+    #[test]
+    fn citations_are_parts_of_their_sentences(
+        text in "((وقال|الوزير|المدير|إن|،|وإن|فيما|ارتفعت|الأسعار|وأضاف|أن|وهو|أمس|؛|12|WHO)[ .\n|]{1,2}){0,60}",
+        strict in proptest::bool::ANY,
+    ) {
+        let Some(article) = Articles::new(text.as_bytes(), "test", None).next_article().unwrap() else {
+            return Ok(());
+        };
+        let writes = |sentences: &[&str]| {
+            let even = 1.0 / sentences.len().max(1) as f32;
+            let attention: Vec<(usize, f32)> = (0..sentences.len()).map(|i| (i, even)).collect();
+            Ok(wrote(&[("The minister came in 12 days.", &attention), ("It rained.", &attention)]))
+        };
+        let extracted = extract(&article, &bullets(4), strict, &honest).unwrap();
+        let generated =
+            generate(&article, &bullets(4), strict, &honest, (&writes, Reads::Arabic)).unwrap();
+        for summary in [extracted, generated] {
+            for citation in summary.bullets.iter().flat_map(|bullet| &bullet.citations) {
+                let sentence = &article.sentences[citation.sentence].text;
+                let mut at = 0;
+                for part in &citation.parts {
+                    proptest::prop_assert!(part.start >= at && part.end <= sentence.len());
+                    proptest::prop_assert!(sentence.is_char_boundary(part.start));
+                    proptest::prop_assert!(sentence.is_char_boundary(part.end));
+                    at = part.end;
+                }
+                proptest::prop_assert_eq!(&summary.sources[&citation.sentence].source, sentence);
+            }
+        }
+    }
+}
