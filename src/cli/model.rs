@@ -131,12 +131,12 @@ impl ModelArgs {
         reads: Option<Reads>,
         volume: Volume,
     ) -> Result<LoadedSummarizer> {
+        if registry::find(name).is_some_and(|manifest| manifest.task != Task::Summarize) {
+            return Err(Error::Usage(format!("{name} translates and writes no summaries")));
+        }
         let settings = self.hub.settings();
         let progress = HubProgress::new(&settings, volume);
         let resolved = Hub::new(settings).resolve(name, &progress)?;
-        if resolved.manifest.is_some_and(|manifest| manifest.task != Task::Summarize) {
-            return Err(Error::Usage(format!("{name} translates and writes no summaries")));
-        }
         let began = Instant::now();
         let compute = match self.compute {
             ComputeArg::Int8 => Compute::Int8,

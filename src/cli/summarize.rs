@@ -160,8 +160,9 @@ pub fn run(args: &SummarizeArgs, volume: Volume) -> Result<ExitCode> {
                 .into(),
         ));
     }
-    let summarizer = args.load_summarizer(volume)?;
+    let name = args.summarizer_name()?;
     let loaded = args.model.load_translator(volume)?;
+    let summarizer = name.map(|name| args.load_summarizer(name, volume)).transpose()?;
     let mut run = Run { args, loaded, summarizer, volume };
     let sink = Sink::open(args.output.as_deref())?;
     match is_records {
@@ -178,25 +179,25 @@ impl SummarizeArgs {
         }
     }
 
-    /// The model that writes the bullets, if one is to.
-    fn load_summarizer(&self, volume: Volume) -> Result<Option<LoadedSummarizer>> {
+    /// Name of the model that writes the bullets, if one is to.
+    fn summarizer_name(&self) -> Result<Option<&str>> {
         let named = self.model.summarizer().map(|manifest| manifest.name.as_str());
-        let options = &self.summarizer;
-        if self.mode == Mode::Extractive {
-            if let Some(name) = options.summary_model.as_deref().or(named) {
-                return Err(Error::Usage(format!(
-                    "{name} would write summaries, which is done with --mode abstractive"
-                )));
-            }
-            return Ok(None);
-        }
-        if self.query.is_some() {
-            return Err(Error::Usage(
+        let named = self.summarizer.summary_model.as_deref().or(named);
+        match (self.mode, named) {
+            (Mode::Extractive, Some(name)) => Err(Error::Usage(format!(
+                "{name} would write summaries, which is done with --mode abstractive"
+            ))),
+            (Mode::Abstractive, _) if self.query.is_some() => Err(Error::Usage(
                 "a model that writes summaries cannot be told what about: --query needs --mode extractive"
                     .into(),
-            ));
+            )),
+            (Mode::Extractive, None) => Ok(None),
+            (Mode::Abstractive, named) => Ok(Some(named.unwrap_or(DEFAULT_SUMMARIZER))),
         }
-        let name = options.summary_model.as_deref().or(named).unwrap_or(DEFAULT_SUMMARIZER);
+    }
+
+    fn load_summarizer(&self, name: &str, volume: Volume) -> Result<LoadedSummarizer> {
+        let options = &self.summarizer;
         let reads = options.summary_input.map(|input| match input {
             InputArg::Arabic => Reads::Arabic,
             InputArg::English => Reads::English,
@@ -224,7 +225,7 @@ impl SummarizeArgs {
             }
             loaded.summarizer.max_input_tokens = window as usize;
         }
-        Ok(Some(loaded))
+        Ok(loaded)
     }
 }
 
