@@ -22,8 +22,8 @@ const ARTICLE: &str = "\
 ";
 
 /// What the toy summarizer was made for: two went to the same place, and there is a year.
-const VISITS: &str = "وصل الوزير إلى القاهرة أمس. خرج الطالب من المدرسة. وصل المعلم إلى القاهرة. \
-                      عاد الطفل إلى دمشق عام 1987 صباحا. كتب الرجل عن السوق اليوم.\n";
+const VISITS: &str = "وصل الوزير إلى القاهرة أمس. وصل المعلم إلى القاهرة. خرج الطالب من المدرسة صباحا. \
+                      عاد الطفل إلى دمشق عام 1987 صباحا.\n";
 
 fn tarjim() -> Command {
     let mut command = Command::cargo_bin("tarjim").unwrap();
@@ -149,8 +149,8 @@ fn a_model_writes_and_what_it_writes_is_attributed() {
     );
     insta::assert_snapshot!("abstractive_markdown", abstractive(&["--format", "markdown"], VISITS));
     insta::assert_snapshot!("abstractive_json", abstractive(&["--format", "json"], VISITS));
-    // A window for every two sentences or so: said in several, said once.
-    insta::assert_snapshot!("abstractive_windows", abstractive(&["--window", "40"], VISITS));
+    // Two sentences at a time, one of them read again in the next window.
+    insta::assert_snapshot!("abstractive_windows", abstractive(&["--window", "20"], VISITS));
     // It writes what it has learnt to write, whatever it reads.
     let other = "تضم المكتبة كتبا كثيرة بالعربية والإنجليزية. ويستعير القراء الكتب مجانا.";
     insta::assert_snapshot!("abstractive_unsupported", abstractive(&[], other));

@@ -56,9 +56,10 @@ const SUBJECTS: &str = "\
     اهالي عشرات مئات الاف نحو عدد بعض معظم جميع كل اسعار سعر اصحاب قوات غرفة دائرة مركز \
     جامعة محكمة شرطة وكالة مستشفي اتحاد صندوق بنك";
 
-/// With one of these a sentence is one thought: it is not cut.
+/// With one of these a sentence is one thought, or all of it is said to be somebody's: it is not cut.
 const BINDING: &str = "\
-    اذا لو لولا بشرط شرط شريطة سواء بل فحسب لئلا مهما ريثما";
+    اذا لو لولا بشرط شرط شريطة سواء بل فحسب لئلا مهما ريثما \
+    بحسب وفق وفقا حسب حسبما نقلا";
 
 /// Beginnings that only point elsewhere or fill: nothing is lost without them.
 const FILLERS: &[&str] = &[

@@ -175,7 +175,11 @@ fn borders(words: &[Word], frame: Option<usize>) -> Vec<Border> {
             "،" | "," => after_comma(words, i, frame),
             _ => None,
         };
-        borders.extend(border.map(|(shown, kind)| Border { word: i, shown, kind }));
+        borders.extend(border.map(|(shown, kind)| match (kind, frame) {
+            // It may still be what somebody said: never without the speaker.
+            (Kind::Main, Some(_)) => Border { word: i, shown: i, kind: Kind::Leaning },
+            _ => Border { word: i, shown, kind },
+        }));
     }
     borders
 }
@@ -284,6 +288,13 @@ mod tests {
     }
 
     #[test]
+    fn what_was_said_is_not_shown_without_the_speaker() {
+        let text = "وقال الوزير إن المشروع الجديد ينهي سنوات طويلة من الانقطاع في البلاد، وارتفعت المياه في السد الجديد كثيرا.";
+        let shown = shown(text);
+        assert_eq!(shown.iter().map(|(_, leans)| *leans).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
     fn what_says_more_leans() {
         let text = "وعزت الدائرة التراجع إلى انخفاض أسعار الغذاء في الأسواق كلها، وهي أعلى زيادة تسجلها البلاد منذ عام 2015.";
         let shown = shown(text);
@@ -296,6 +307,7 @@ mod tests {
             "ستدفع الحكومة التعويضات كلها قبل نهاية العام، وسيعود المزارعون إلى قراهم، إذا وافق البرلمان على القانون.",
             "وقال الوزير «إن السد جاهز للعمل الآن، وارتفعت المياه فيه إلى أعلى مستوى منذ ثلاثين عاما كاملة».",
             "وصل الوزير أمس، وعاد المدير.",
+            "وتراجعت الأسهم بعد القرار بنسبة كبيرة أمس، فيما ارتفعت العملة المحلية قليلا أمام الدولار، بحسب المصرف المركزي.",
         ] {
             assert_eq!(shown(text).len(), 1, "{text}");
         }
