@@ -319,7 +319,7 @@ fn a_sentence_of_many_parts_is_put_together_again() {
     use tarjim::nn::Compute;
     use tarjim::translate::{Translator, Warning};
     let toy = Path::new("tests/golden/toy");
-    let translator = Translator::open(toy, None, Compute::Float32).unwrap();
+    let translator = Translator::open(toy, None, Compute::Float32, None).unwrap();
     let mut settings = translator.settings();
     settings.max_input_tokens = 16;
     settings.decode.num_beams = 1;

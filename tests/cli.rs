@@ -85,49 +85,6 @@ fn machine_formats() {
     insta::assert_snapshot!("pharaoh", translate(&["--format", "pharaoh"], ARTICLE));
 }
 
-#[test]
-fn summaries_name_their_sources() {
-    let summarize = |args: &[&str], stdin: &str| {
-        let args = [&["summarize"][..], &TOY, args].concat();
-        run(Path::new("/nowhere"), &args, stdin)
-    };
-    insta::assert_snapshot!("summary", summarize(&["--bullets", "2"], ARTICLE));
-    insta::assert_snapshot!(
-        "summary_markdown",
-        summarize(&["--ratio", "0.5", "--format", "markdown", "--query", "المدرسة"], ARTICLE)
-    );
-    insta::assert_snapshot!(
-        "summary_json",
-        summarize(&["--max-words", "5", "--format", "json"], ARTICLE)
-    );
-    insta::assert_snapshot!("summary_english", summarize(&[], "No Arabic here.\n"));
-    insta::assert_snapshot!("summary_ratio", summarize(&["--ratio", "2"], ARTICLE));
-    insta::assert_snapshot!("summary_no_file", summarize(&["/nowhere/article.txt"], ""));
-}
-
-/// What a summary cites stands where it says, in bytes and in characters.
-#[test]
-fn citations_point_into_the_document() {
-    let args = [&["summarize"][..], &TOY, &["--format", "json"]].concat();
-    let out = tarjim().args(args).write_stdin(ARTICLE).output().unwrap().stdout;
-    let summary: serde_json::Value = serde_json::from_slice(&out).unwrap();
-    let chars: Vec<char> = ARTICLE.chars().collect();
-    let mut cited = 0;
-    for citation in summary["bullets"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .flat_map(|b| b["citations"].as_array().unwrap())
-    {
-        let at = |name: &str| citation[name].as_u64().unwrap() as usize;
-        assert_eq!(&ARTICLE[at("start")..at("end")], citation["source"].as_str().unwrap());
-        let text: String = chars[at("char_start")..at("char_end")].iter().collect();
-        assert_eq!(text, citation["source"].as_str().unwrap());
-        cited += 1;
-    }
-    assert!(cited > 0);
-}
-
 /// Records of three good lines between bad ones.
 const RECORDS: &str = concat!(
     "{\"id\": 7, \"text\": \"وصل الوزير إلى القاهرة\", \"tags\": [1, null]}\n",

@@ -177,4 +177,5 @@ def main():
     (out / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

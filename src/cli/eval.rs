@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use tarjim::eval::{AlignmentCounts, Bleu, Chrf, GoldLinks, IndexBase, Rouge, WordLink};
+use tarjim::eval::{AlignmentCounts, Bleu, Chrf, GoldLinks, IndexBase, Rouge, RougeUnit, WordLink};
 use tarjim::{Error, Result};
 
 const LONG_ABOUT: &str = "\
@@ -82,6 +82,8 @@ pub enum Metric {
     ChrfPlusPlus,
     /// ROUGE-1, -2, -L and -Lsum, for summaries
     Rouge,
+    /// ROUGE of lightly stemmed words, for summaries in Arabic
+    RougeStems,
 }
 
 /// The files that count words from 1.
@@ -146,6 +148,7 @@ fn texts(mut files: Vec<Lines>, metrics: &[Metric]) -> Result<Report> {
     let mut chrf = wanted(Metric::Chrf).then(Chrf::new);
     let mut chrf_plus_plus = wanted(Metric::ChrfPlusPlus).then(Chrf::plus_plus);
     let mut rouge = wanted(Metric::Rouge).then(Rouge::new);
+    let mut rouge_stems = wanted(Metric::RougeStems).then(|| Rouge::of(RougeUnit::Stems));
 
     while advance(&mut files)? {
         let lines: Vec<&str> = files.iter().map(|file| file.line.as_str()).collect();
@@ -156,7 +159,7 @@ fn texts(mut files: Vec<Lines>, metrics: &[Metric]) -> Result<Report> {
         for chrf in [&mut chrf, &mut chrf_plus_plus].into_iter().flatten() {
             chrf.add(hypothesis, references);
         }
-        if let Some(rouge) = &mut rouge {
+        for rouge in [&mut rouge, &mut rouge_stems].into_iter().flatten() {
             rouge.add(hypothesis, references).map_err(|error| files[0].bad_line(error))?;
         }
     }
@@ -173,9 +176,11 @@ fn texts(mut files: Vec<Lines>, metrics: &[Metric]) -> Result<Report> {
             report.figure(name, score);
         }
     }
-    if let Some(score) = rouge.map(|rouge| rouge.score()) {
-        report.lines.push(score.to_string());
-        report.figure("rouge", score);
+    for (name, rouge) in [("rouge", rouge), ("rouge-stems", rouge_stems)] {
+        if let Some(score) = rouge.map(|rouge| rouge.score()) {
+            report.lines.push(score.to_string());
+            report.figure(name, score);
+        }
     }
     Ok(report)
 }

@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use clap::Args;
 use tarjim::align;
+use tarjim::hub::registry::{self, Manifest, Task};
 use tarjim::hub::{Hub, Resolved};
 use tarjim::nn::Compute;
 use tarjim::nn::kernels::Kernel;
+use tarjim::summarize::{Reads, Summarizer};
 use tarjim::text::Normalization;
 use tarjim::translate::{Settings, Translator};
 use tarjim::{Error, Result};
@@ -95,14 +97,93 @@ pub struct Loaded {
     pub compute: Compute,
 }
 
+/// A model that writes summaries, ready to run.
+pub struct LoadedSummarizer {
+    /// The model.
+    pub summarizer: Summarizer,
+    /// What it is to be given.
+    pub reads: Reads,
+    /// Where it was found.
+    pub resolved: Resolved,
+}
+
 impl ModelArgs {
     /// Finds, loads and checks the model, and makes the threads it will run on.
     pub fn load(&self, volume: Volume) -> Result<Loaded> {
+        self.load_named(self.model.as_deref(), volume)
+    }
+
+    /// What `--model` names, if that is a checkpoint of the registry that writes summaries.
+    pub fn summarizer(&self) -> Option<&'static Manifest> {
+        registry::find(self.model.as_deref()?).filter(|m| m.task == Task::Summarize)
+    }
+
+    /// As [`load`](Self::load), of the default model if `--model` names a summarizer.
+    pub fn load_translator(&self, volume: Volume) -> Result<Loaded> {
+        self.load_named(self.model.as_deref().filter(|_| self.summarizer().is_none()), volume)
+    }
+
+    /// Finds and loads a model that writes summaries. There is no check that tells whether it does, and so
+    /// it is computed in eight bits only if that is asked for.
+    pub fn load_summarizer(
+        &self,
+        name: &str,
+        reads: Option<Reads>,
+        volume: Volume,
+    ) -> Result<LoadedSummarizer> {
+        if registry::find(name).is_some_and(|manifest| manifest.task != Task::Summarize) {
+            return Err(Error::Usage(format!("{name} translates and writes no summaries")));
+        }
+        let settings = self.hub.settings();
+        let progress = HubProgress::new(&settings, volume);
+        let resolved = Hub::new(settings).resolve(name, &progress)?;
+        let began = Instant::now();
+        let compute = match self.compute {
+            ComputeArg::Int8 => Compute::Int8,
+            ComputeArg::Auto | ComputeArg::Float32 => Compute::Float32,
+        };
+        let mut summarizer = Summarizer::open(&resolved.folder, compute)?;
+        let known = resolved.manifest.map(|manifest| &manifest.source);
+        let arabic = match known {
+            Some(languages) => languages.iter().any(|language| language == "ar"),
+            // Models of many languages are the ones that read Arabic.
+            None => summarizer.is_multilingual(),
+        };
+        let reads = reads.unwrap_or(if arabic { Reads::Arabic } else { Reads::English });
+        if let Some(manifest) = resolved.manifest {
+            let (options, limit) = (&manifest.options, summarizer.max_positions());
+            let decode = &mut summarizer.decode;
+            decode.num_beams = options.beams.unwrap_or(decode.num_beams);
+            decode.max_length = options.max_new_tokens.unwrap_or(decode.max_length).clamp(1, limit);
+            decode.no_repeat_ngram_size =
+                options.no_repeat_ngram.unwrap_or(decode.no_repeat_ngram_size);
+            let tokens = options.max_input_tokens.unwrap_or(summarizer.max_input_tokens);
+            summarizer.max_input_tokens = tokens.clamp(1, limit);
+            summarizer.prefix = options.prefix.clone().unwrap_or_default();
+        }
+        if let Some(size) = self.batch_size {
+            summarizer.batch_tokens = size as usize;
+        }
+        if reads == Reads::Arabic {
+            summarizer.normalization = self.normalization()?;
+        }
+        if volume >= Volume::Verbose {
+            say(&format!(
+                "summarizer {} from {}, loaded in {:.2} s",
+                resolved.name,
+                resolved.folder.display(),
+                began.elapsed().as_secs_f32()
+            ));
+        }
+        Ok(LoadedSummarizer { summarizer, reads, resolved })
+    }
+
+    fn load_named(&self, model: Option<&str>, volume: Volume) -> Result<Loaded> {
         let settings = self.hub.settings();
         let progress = HubProgress::new(&settings, volume);
         let prepared = settings.prepared_dir.clone();
         let hub = Hub::new(settings);
-        let resolved = match &self.model {
+        let resolved = match model {
             Some(model) => hub.resolve(model, &progress)?,
             None => {
                 let (resolved, instead) = hub.resolve_default(&progress)?;
@@ -181,17 +262,21 @@ impl ModelArgs {
             settings.align = align::Options { threshold, ..settings.align };
         }
         settings.restore = !self.no_restore;
+        settings.normalization = self.normalization()?;
+        Ok(settings)
+    }
+
+    fn normalization(&self) -> Result<Normalization> {
         let has = |rewriting| self.normalize.contains(&rewriting);
         if has(Rewriting::None) && self.normalize.len() > 1 {
             return Err(Error::Usage("--normalize none goes with nothing else".into()));
         }
-        settings.normalization = Normalization {
+        Ok(Normalization {
             tashkeel: has(Rewriting::Tashkeel),
             tatweel: has(Rewriting::Tatweel),
             presentation_forms: has(Rewriting::Forms),
             bidi_controls: has(Rewriting::Bidi),
             digits: has(Rewriting::Digits),
-        };
-        Ok(settings)
+        })
     }
 }

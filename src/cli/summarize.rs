@@ -1,33 +1,43 @@
 //! `tarjim summarize`.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
-use tarjim::input::Blocks;
-use tarjim::summarize::{Choice, Options, choose};
-use tarjim::text::{SegmentKind, Span, cut_point, segment, words};
-use tarjim::translate::Translation;
+use regex::Regex;
+use serde_json::{Map, Value, json};
+use tarjim::summarize::{self, Article, Articles, Document, Options, Reads, Role, Summary};
+use tarjim::translate::{Settings, Translation};
 use tarjim::{Error, Result};
 
-use super::batch::Source;
-use super::model::{Loaded, ModelArgs};
+use super::batch::{BatchArgs, Plan, Source};
+use super::model::{Loaded, LoadedSummarizer, ModelArgs};
+use super::records::{self, Answer, RecordArgs, Task};
 use super::sink::Sink;
 use super::{SOME_FAILED, Volume, is_broken_pipe, report, say};
 
 const LONG_ABOUT: &str = "\
-Summarize an Arabic article in English bullets. The sentences that say most of what the article says \
-are chosen and translated; each bullet names the sentences it comes from, and these are shown with \
-their translation. Nothing is put into other words, so a bullet is as good as the translation.";
+Summarize an Arabic article in English bullets, each with the numbers of the sentences it rests on; these \
+are shown below with their translation.
+
+The extractive mode chooses the sentences and clauses that say most of what the article says, and \
+translates them: nothing is put into other words. In the abstractive mode a second model writes the \
+bullets, and what each rests on is looked for; bullets that little in the article supports, and numbers and \
+names that stand nowhere in it, are marked.";
 
 const EXAMPLES: &str = "\
 Examples:
   tarjim summarize article.txt
   tarjim summarize --bullets 3 --query 'الاقتصاد' article.txt
   tarjim summarize --format markdown -o summary.md article.txt
-  tarjim summarize --format json *.txt             one object a line, one line a file";
+  tarjim summarize --format json *.txt             one object an article, one a line
+  tarjim summarize --split-on '^===' many.txt      several articles in one file
+  tarjim summarize --input-format jsonl --field body < news.jsonl > summaries.jsonl
+  tarjim summarize --mode abstractive --strict article.txt";
+
+/// The model that writes summaries if none is named: the one that anybody may use for anything.
+const DEFAULT_SUMMARIZER: &str = "t5-small-summarization";
 
 /// Summarize Arabic articles in English bullets that name their sources
 #[derive(Args, Debug)]
@@ -39,243 +49,400 @@ pub struct SummarizeArgs {
     /// Write to a file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Choose sentences, or have a model write new ones
+    #[arg(long, value_enum, default_value = "extractive")]
+    mode: Mode,
     /// Most bullets
     #[arg(long, short, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     bullets: u16,
     /// Share of the article's sentences, 0 to 1, instead of a number of bullets
     #[arg(long, value_name = "SHARE", conflicts_with = "bullets", value_parser = super::model::share)]
     ratio: Option<f32>,
-    /// Most words of the article in all bullets together
+    /// Most words in all bullets together, of the article's if they are chosen from it
     #[arg(long, value_name = "N")]
     max_words: Option<usize>,
-    /// Only what has to do with these Arabic words
+    /// Only what has to do with these Arabic words (extractive)
     #[arg(long, value_name = "TEXT")]
     query: Option<String>,
+    /// Leave out bullets that little in the article supports, or with numbers or names from nowhere
+    #[arg(long)]
+    strict: bool,
+    /// Lines that match this regular expression stand between articles
+    #[arg(long, value_name = "PATTERN")]
+    split_on: Option<Regex>,
     /// How summaries are written
     #[arg(long, short, value_enum, default_value = "text")]
     format: FormatArg,
     #[command(flatten)]
+    records: RecordArgs,
+    /// Field of a record that is given the bullets, one a line; `bullets` has them with their sources
+    #[arg(long, value_name = "NAME", default_value = "summary", help_heading = "Record options")]
+    target_field: String,
+    #[command(flatten)]
+    summarizer: SummarizerArgs,
+    #[command(flatten)]
     model: ModelArgs,
+}
+
+/// The model that writes summaries, and how.
+#[derive(Args, Debug)]
+struct SummarizerArgs {
+    /// Name, repository or folder of the model that writes the bullets [default: what --model names,
+    /// if that writes summaries, else t5-small-summarization]
+    #[arg(long, value_name = "ID|PATH", help_heading = "Abstractive options")]
+    summary_model: Option<String>,
+    /// What that model reads [default: what it is known to; of other models, mT5 reads Arabic]
+    #[arg(long, value_enum, value_name = "LANGUAGE", help_heading = "Abstractive options")]
+    summary_input: Option<InputArg>,
+    /// Hypotheses followed at a time [default: what the model asks for]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = "Abstractive options")]
+    beam: Option<u16>,
+    /// Most tokens written for each window of the article [default: what the model asks for]
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Abstractive options")]
+    max_length: Option<u32>,
+    /// Preference for long (above 1) or short (below 1) summaries [default: what the model asks for]
+    #[arg(
+        long,
+        value_name = "EXPONENT",
+        allow_negative_numbers = true,
+        help_heading = "Abstractive options"
+    )]
+    length_penalty: Option<f32>,
+    /// Forbid that a sequence of so many tokens occurs twice; 0 allows it [default: what the model asks
+    /// for, or 3]
+    #[arg(long, value_name = "N", help_heading = "Abstractive options")]
+    no_repeat_ngram: Option<u16>,
+    /// Tokens of the article that the model reads at once [default: what it was trained on, mostly 512]
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Abstractive options")]
+    window: Option<u32>,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Sentences and clauses of the article, translated
+    Extractive,
+    /// Sentences that a summarization model writes
+    Abstractive,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum InputArg {
+    /// The article
+    Arabic,
+    /// Its translation
+    English,
 }
 
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 enum FormatArg {
-    /// Bullets, then the sentences they come from
+    /// Bullets, then the sentences they rest on
     Text,
     /// The same, as a document with headings and quotations
     Markdown,
-    /// One JSON object a file, one a line
+    /// One JSON object an article, one a line
     Json,
 }
 
-/// A sentence of the article.
-struct Sentence {
-    text: String,
-    /// Bytes of the document.
-    bytes: Span,
-    /// Characters of the document.
-    chars: Span,
-}
-
-/// A bullet with what it rests on.
-struct Bullet {
-    score: f32,
-    /// Numbers of the sentences, from 0.
-    sentences: Vec<usize>,
-    translations: Vec<Translation>,
-}
-
-impl Bullet {
-    fn text(&self) -> String {
-        let texts = self.translations.iter().filter_map(|t| t.targets.first());
-        texts.map(|target| target.text.as_str()).collect::<Vec<_>>().join(" ")
-    }
-
-    /// `[3]`, `[3, 4]`, counted from 1.
-    fn citation(&self) -> String {
-        let numbers: Vec<String> = self.sentences.iter().map(|i| (i + 1).to_string()).collect();
-        format!("[{}]", numbers.join(", "))
-    }
-
-    /// The sentences with their number, from 1, and their translation.
-    fn sources(&self) -> impl Iterator<Item = (usize, &Translation)> {
-        self.sentences.iter().map(|i| i + 1).zip(&self.translations)
-    }
+/// What a run works with.
+struct Run<'a> {
+    args: &'a SummarizeArgs,
+    loaded: Loaded,
+    summarizer: Option<LoadedSummarizer>,
+    volume: Volume,
 }
 
 /// Runs `tarjim summarize`.
 pub fn run(args: &SummarizeArgs, volume: Volume) -> Result<ExitCode> {
-    let loaded = args.model.load(volume)?;
-    let mut sink = Sink::open(args.output.as_deref())?;
-    let files = match args.files.is_empty() {
-        true => vec![PathBuf::from("-")],
-        false => args.files.clone(),
-    };
-    let mut failed = 0;
-    for (n, file) in files.iter().enumerate() {
-        let done = args.summarize(file, &loaded, volume).and_then(|bullets| {
-            let (out, path) = sink.writer();
-            let heading = (files.len() > 1).then(|| file.display().to_string());
-            args.write(out, n, heading.as_deref(), file, &loaded, &bullets)
-                .and_then(|()| out.flush())
-                .map_err(Error::write(path))
-        });
-        match done {
-            Err(error @ Error::Write { .. }) => return Err(error),
-            Err(error) if files.len() == 1 || is_broken_pipe(&error) => return Err(error),
-            Err(error) => {
-                report(&error);
-                failed += 1;
-            }
-            Ok(()) => {}
-        }
+    let is_records = args.records.is_records()?;
+    if is_records && (args.split_on.is_some() || args.format != FormatArg::Text) {
+        return Err(Error::Usage(
+            "records are answered by records: --split-on and --format do not go with --input-format jsonl"
+                .into(),
+        ));
     }
-    sink.finish()?;
-    match failed {
-        0 => Ok(ExitCode::SUCCESS),
-        _ => {
-            say(&format!("error: {failed} of {} inputs failed", files.len()));
-            Ok(ExitCode::from(SOME_FAILED))
-        }
+    let name = args.summarizer_name()?;
+    let loaded = args.model.load_translator(volume)?;
+    let summarizer = name.map(|name| args.load_summarizer(name, volume)).transpose()?;
+    let run = Run { args, loaded, summarizer, volume };
+    match is_records {
+        true => run.records(),
+        false => run.documents(Sink::open(args.output.as_deref())?),
     }
 }
 
 impl SummarizeArgs {
-    fn summarize(
+    fn inputs(&self) -> Vec<PathBuf> {
+        match self.files.is_empty() {
+            true => vec![PathBuf::from("-")],
+            false => self.files.clone(),
+        }
+    }
+
+    /// Name of the model that writes the bullets, if one is to.
+    fn summarizer_name(&self) -> Result<Option<&str>> {
+        let named = self.model.summarizer().map(|manifest| manifest.name.as_str());
+        let named = self.summarizer.summary_model.as_deref().or(named);
+        match (self.mode, named) {
+            (Mode::Extractive, Some(name)) => Err(Error::Usage(format!(
+                "{name} would write summaries, which is done with --mode abstractive"
+            ))),
+            (Mode::Abstractive, _) if self.query.is_some() => Err(Error::Usage(
+                "a model that writes summaries cannot be told what about: --query needs --mode extractive"
+                    .into(),
+            )),
+            (Mode::Extractive, None) => Ok(None),
+            (Mode::Abstractive, named) => Ok(Some(named.unwrap_or(DEFAULT_SUMMARIZER))),
+        }
+    }
+
+    fn load_summarizer(&self, name: &str, volume: Volume) -> Result<LoadedSummarizer> {
+        let options = &self.summarizer;
+        let reads = options.summary_input.map(|input| match input {
+            InputArg::Arabic => Reads::Arabic,
+            InputArg::English => Reads::English,
+        });
+        let mut loaded = self.model.load_summarizer(name, reads, volume)?;
+        let limit = loaded.summarizer.max_positions();
+        let decode = &mut loaded.summarizer.decode;
+        if let Some(beams) = options.beam {
+            decode.num_beams = beams.into();
+        }
+        if let Some(length) = options.max_length {
+            decode.max_length = length as usize;
+        }
+        if let Some(penalty) = options.length_penalty {
+            decode.length_penalty = penalty;
+        }
+        if let Some(size) = options.no_repeat_ngram {
+            decode.no_repeat_ngram_size = size.into();
+        }
+        if let Some(window) = options.window {
+            if window as usize > limit {
+                return Err(Error::Usage(format!(
+                    "this model reads at most {limit} tokens at once"
+                )));
+            }
+            loaded.summarizer.max_input_tokens = window as usize;
+        }
+        Ok(loaded)
+    }
+}
+
+impl Run<'_> {
+    /// Summarizes files.
+    fn documents(&self, mut sink: Sink) -> Result<ExitCode> {
+        let files = self.args.inputs();
+        let (mut failed, mut written) = (0, 0);
+        for file in &files {
+            match self.document(file, files.len() > 1, &mut sink, &mut written) {
+                Err(error @ Error::Write { .. }) => return Err(error),
+                Err(error) if files.len() == 1 || is_broken_pipe(&error) => return Err(error),
+                Err(error) => {
+                    report(&error);
+                    failed += 1;
+                }
+                Ok(()) => {}
+            }
+        }
+        sink.finish()?;
+        match failed {
+            0 => Ok(ExitCode::SUCCESS),
+            _ => {
+                say(&format!("error: {failed} of {} inputs failed", files.len()));
+                Ok(ExitCode::from(SOME_FAILED))
+            }
+        }
+    }
+
+    /// Summarizes the articles of a file. `written` counts those of all files.
+    fn document(
         &self,
         file: &Path,
-        loaded: &Loaded,
-        volume: Volume,
-    ) -> Result<Vec<(Bullet, Vec<Sentence>)>> {
-        let path = (file.as_os_str() != "-").then_some(file);
-        let name = path.unwrap_or(Path::new("<stdin>"));
-        let reader: Box<dyn Read> = Box::new(Source::open(path)?);
-        let mut sentences = read(reader, name)?;
-        if sentences.is_empty() && volume >= Volume::Normal {
-            say(&format!("warning: {}: no Arabic letter, nothing to summarize", name.display()));
-        }
-        let bullets = match self.ratio {
-            Some(ratio) => ((sentences.len() as f32 * ratio).round() as usize).max(1),
-            None => self.bullets.into(),
+        named: bool,
+        sink: &mut Sink,
+        written: &mut usize,
+    ) -> Result<()> {
+        let (reader, name) = match file.as_os_str() == "-" {
+            true => (Source::open(None)?, Path::new("<stdin>")),
+            false => (Source::open(Some(file))?, file),
         };
-        let options = Options { bullets, max_words: self.max_words, query: self.query.clone() };
-        let texts: Vec<&str> = sentences.iter().map(|sentence| sentence.text.as_str()).collect();
-        let choices = choose(&texts, &options);
-        let chosen: Vec<&str> =
-            choices.iter().flat_map(|c| &c.sentences).map(|&i| texts[i]).collect();
-        let mut translations = loaded.translator.translate(&chosen, &loaded.settings)?.into_iter();
-        let mut bullets = Vec::with_capacity(choices.len());
-        for Choice { sentences: numbers, score } in choices {
-            let translations: Vec<Translation> =
-                translations.by_ref().take(numbers.len()).collect();
-            for (i, translation) in numbers.iter().zip(&translations) {
-                for &warning in translation.warnings.iter().filter(|_| volume >= Volume::Normal) {
-                    say(&format!(
-                        "warning: {}, sentence {}: {}",
-                        name.display(),
-                        i + 1,
-                        translation.message(warning)
-                    ));
-                }
-            }
-            let own = numbers.iter().map(|&i| {
-                let Sentence { text, bytes, chars } = &mut sentences[i];
-                Sentence { text: std::mem::take(text), bytes: *bytes, chars: *chars }
-            });
-            let own = own.collect();
-            bullets.push((Bullet { score, sentences: numbers, translations }, own));
+        let split = self.args.split_on.clone();
+        let several = split.is_some();
+        let mut articles = Articles::new(reader, name, split);
+        let mut number = 0;
+        loop {
+            let article = match articles.next_article()? {
+                Some(article) => article,
+                // A file with nothing in it is answered too.
+                None if number == 0 => Article::default(),
+                None => break,
+            };
+            number += 1;
+            let place = match several {
+                true => format!("{}, article {number}", name.display()),
+                false => name.display().to_string(),
+            };
+            let summary = self.summary(&article)?;
+            self.warn(&place, &article, &summary);
+            let document = Document {
+                path: file.display().to_string(),
+                article: several.then_some(number),
+                ..self.document_of()
+            };
+            let heading = match (named, several) {
+                (true, true) => Some(format!("{} ({number})", file.display())),
+                (true, false) => Some(file.display().to_string()),
+                (false, true) => Some(number.to_string()),
+                (false, false) => None,
+            };
+            let (out, path) = sink.writer();
+            self.write(out, *written, heading.as_deref(), &summary, &article, &document)
+                .and_then(|()| out.flush())
+                .map_err(Error::write(path))?;
+            *written += 1;
         }
-        Ok(bullets)
+        Ok(())
+    }
+
+    /// Answers records.
+    fn records(&self) -> Result<ExitCode> {
+        let batch = BatchArgs::of(&self.args.files, self.args.output.as_deref());
+        let extension = self.args.records.input_format.extension();
+        let jobs = batch.jobs(extension, extension)?;
+        let plan = Plan {
+            args: &batch,
+            model: &self.loaded.resolved,
+            key: String::new(),
+            resumable: false,
+            flush: self.args.records.flush,
+        };
+        let mut task = self;
+        records::run(&plan, jobs, &self.args.records, &mut task, self.volume)
+    }
+
+    fn summary(&self, article: &Article) -> Result<Summary> {
+        let args = self.args;
+        let bullets = match args.ratio {
+            Some(ratio) => {
+                let prose = article.sentences.iter().filter(|s| s.role == Role::Prose).count();
+                ((prose as f32 * ratio).round() as usize).max(1)
+            }
+            None => args.bullets.into(),
+        };
+        let options = Options {
+            bullets,
+            max_words: args.max_words,
+            query: args.query.clone(),
+            ..Options::default()
+        };
+        let translate = |sentences: &[&str], n: usize| self.translate(sentences, n);
+        match &self.summarizer {
+            None => summarize::extract(article, &options, args.strict, &translate),
+            Some(LoadedSummarizer { summarizer, reads, .. }) => {
+                let write = |sentences: &[&str]| summarizer.write(sentences);
+                summarize::generate(article, &options, args.strict, &translate, (&write, *reads))
+            }
+        }
+    }
+
+    fn translate(&self, sentences: &[&str], n: usize) -> Result<Vec<Translation>> {
+        let Loaded { translator, settings, .. } = &self.loaded;
+        if n < 2 {
+            return translator.translate(sentences, settings);
+        }
+        let mut settings: Settings = settings.clone();
+        settings.decode.num_beams = settings.decode.num_beams.max(n);
+        settings.decode.n_best = n;
+        translator.translate(sentences, &settings)
+    }
+
+    /// What the reader of the summary should know, on stderr.
+    fn warn(&self, place: &str, article: &Article, summary: &Summary) {
+        if self.volume < Volume::Normal {
+            return;
+        }
+        if article.sentences.is_empty() {
+            say(&format!("warning: {place}: no Arabic letter, nothing to summarize"));
+        }
+        for bullet in &summary.bullets {
+            for warning in &bullet.warnings {
+                say(&format!("warning: {place}, {warning}"));
+            }
+        }
+        if summary.dropped > 0 {
+            let bullets = if summary.dropped == 1 { "bullet" } else { "bullets" };
+            say(&format!(
+                "warning: {place}: {} {bullets} left out, as the article does not bear them out",
+                summary.dropped
+            ));
+        }
+    }
+
+    fn document_of(&self) -> Document {
+        let Loaded { resolved, .. } = &self.loaded;
+        Document {
+            mode: if self.summarizer.is_some() { "abstractive" } else { "extractive" },
+            model: resolved.name.clone(),
+            revision: resolved.revision.clone(),
+            summary_model: self
+                .summarizer
+                .as_ref()
+                .map(|loaded| (loaded.resolved.name.clone(), loaded.resolved.revision.clone())),
+            ..Document::default()
+        }
     }
 
     fn write(
         &self,
         out: &mut dyn Write,
-        n: usize,
+        before: usize,
         heading: Option<&str>,
-        file: &Path,
-        loaded: &Loaded,
-        bullets: &[(Bullet, Vec<Sentence>)],
+        summary: &Summary,
+        article: &Article,
+        document: &Document,
     ) -> io::Result<()> {
-        if self.format == FormatArg::Json {
-            let bullets: Vec<Value> = bullets.iter().map(|(b, s)| bullet(b, s)).collect();
-            let object = json!({
-                "file": file.display().to_string(),
-                "mode": "extractive",
-                "model": loaded.resolved.name,
-                "revision": loaded.resolved.revision,
-                "bullets": bullets,
-            });
-            return writeln!(out, "{object}");
+        if self.args.format == FormatArg::Json {
+            return writeln!(out, "{}", summarize::json(summary, article, document));
         }
-        let markdown = self.format == FormatArg::Markdown;
-        if n > 0 {
+        let markdown = self.args.format == FormatArg::Markdown;
+        if before > 0 {
             writeln!(out)?;
         }
         if let Some(heading) = heading {
             writeln!(out, "{}{heading}\n", if markdown { "# " } else { "" })?;
         }
-        for (bullet, _) in bullets {
-            let mark = if markdown { "-" } else { "•" };
-            writeln!(out, "{mark} {} {}", bullet.text(), bullet.citation())?;
+        match markdown {
+            true => summarize::markdown(out, summary, article),
+            false => summarize::text(out, summary, article),
         }
-        if bullets.is_empty() {
-            return Ok(());
-        }
-        writeln!(out, "\n{}Sources", if markdown { "## " } else { "" })?;
-        for (number, translation) in bullets.iter().flat_map(|(bullet, _)| bullet.sources()) {
-            let source = translation.source.split_whitespace().collect::<Vec<_>>().join(" ");
-            let target = translation.targets.first().map_or("", |target| &target.text);
-            match markdown {
-                true => writeln!(out, "\n{number}\\. {source}\n\n> {target}")?,
-                // Isolated, as its direction is another.
-                false => writeln!(out, "[{number}] \u{2068}{source}\u{2069}\n    {target}")?,
-            }
-        }
-        Ok(())
     }
 }
 
-/// The sentences of a document. What is not Arabic is left out.
-fn read(reader: Box<dyn Read>, name: &Path) -> Result<Vec<Sentence>> {
-    let mut blocks = Blocks::new(reader, name, cut_point);
-    let mut sentences = Vec::new();
-    let mut chars = 0;
-    while let Some(block) = blocks.next_block()? {
-        for segment in segment(&block.text) {
-            let text = segment.span.of(&block.text);
-            let length = text.chars().count();
-            if segment.kind == SegmentKind::Sentence && !words(text).is_empty() {
-                sentences.push(Sentence {
-                    text: text.to_owned(),
-                    bytes: segment.span.shift(block.offset as usize),
-                    chars: Span::new(chars, chars + length),
-                });
-            }
-            chars += length;
-        }
+impl Task for &Run<'_> {
+    fn fields(&self) -> Vec<&str> {
+        vec![&self.args.target_field, "bullets", "mode", "model", "summary_model", "dropped"]
     }
-    Ok(sentences)
+
+    fn answer(&mut self, texts: &[&str]) -> Result<Vec<Answer>> {
+        texts.iter().map(|text| self.record(text)).collect()
+    }
 }
 
-fn bullet(bullet: &Bullet, sentences: &[Sentence]) -> Value {
-    let citations = bullet.sources().zip(sentences).map(|((number, translation), sentence)| {
-        let target = translation.targets.first();
-        json!({
-            "sentence": number,
-            "start": sentence.bytes.start,
-            "end": sentence.bytes.end,
-            "char_start": sentence.chars.start,
-            "char_end": sentence.chars.end,
-            "source": translation.source,
-            "target": target.map(|target| &target.text),
-            "score": target.map(|target| (f64::from(target.score) * 1e3).round() / 1e3),
-            "warnings": translation.warnings,
-        })
-    });
-    json!({
-        "text": bullet.text(),
-        "score": (f64::from(bullet.score) * 1e3).round() / 1e3,
-        "citations": citations.collect::<Vec<_>>(),
-    })
+impl Run<'_> {
+    fn record(&self, text: &str) -> Result<Answer> {
+        let mut articles = Articles::new(text.as_bytes(), "<record>", None);
+        let article = articles.next_article()?.unwrap_or_default();
+        let summary = self.summary(&article)?;
+        let mut object = summarize::json(&summary, &article, &self.document_of());
+        let lines: Vec<&str> = summary.bullets.iter().map(|bullet| bullet.text.as_str()).collect();
+        let mut fields = Map::new();
+        fields.insert(self.args.target_field.clone(), json!(lines.join("\n")));
+        for name in ["bullets", "dropped", "mode", "model", "summary_model"] {
+            let value = object[name].take();
+            if value != Value::Null {
+                fields.insert(name.into(), value);
+            }
+        }
+        Ok(Answer { fields, sentences: summary.sources.len() as u64, ..Answer::default() })
+    }
 }

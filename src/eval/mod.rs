@@ -15,7 +15,7 @@ mod rouge;
 pub use alignment::{AlignmentCounts, AlignmentScore, GoldLinks, IndexBase, LinkError, WordLink};
 pub use bleu::{Bleu, BleuScore, corpus_bleu, tokenize_13a};
 pub use chrf::{Chrf, ChrfScore, corpus_chrf};
-pub use rouge::{FMeasure, Rouge, RougeScore, TooLong, rouge, rouge_tokens};
+pub use rouge::{FMeasure, Rouge, RougeScore, RougeUnit, TooLong, rouge, rouge_tokens};
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -4,6 +4,8 @@
 use std::fmt;
 
 use super::{count, f1, ratio, shared};
+use crate::summarize::{normalized, stem};
+use crate::text::words;
 
 /// Most cells of a longest-common-subsequence table (tokens times tokens): 128 MiB of bits.
 const MAX_CELLS: usize = 1 << 30;
@@ -86,9 +88,34 @@ pub struct TooLong {
     pub reference: usize,
 }
 
+/// What ROUGE counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RougeUnit {
+    /// The tokens of the rouge-score package: English words as they are.
+    #[default]
+    English,
+    /// Lightly stemmed words of any script: for Arabic, where a word takes its article and conjunctions
+    /// with it.
+    Stems,
+}
+
+impl RougeUnit {
+    fn tokens(self, text: &str) -> Vec<String> {
+        match self {
+            RougeUnit::English => rouge_tokens(text),
+            RougeUnit::Stems => words(text)
+                .into_iter()
+                .map(|word| stem(word.of(text)).unwrap_or_else(|| normalized(word.of(text))))
+                .filter(|token| !token.is_empty())
+                .collect(),
+        }
+    }
+}
+
 /// The mean ROUGE of a corpus.
 #[derive(Clone, Debug, Default)]
 pub struct Rouge {
+    unit: RougeUnit,
     sum: RougeScore,
     texts: u64,
 }
@@ -99,11 +126,16 @@ impl Rouge {
         Rouge::default()
     }
 
+    /// A corpus without texts, of which `unit` is counted.
+    pub fn of(unit: RougeUnit) -> Self {
+        Rouge { unit, ..Rouge::default() }
+    }
+
     /// Adds one text and its references; each figure takes the reference with the best F-measure.
     pub fn add(&mut self, prediction: &str, references: &[&str]) -> Result<(), TooLong> {
         let mut best = RougeScore::default();
         for (i, reference) in references.iter().enumerate() {
-            let mut score = rouge(prediction, reference)?;
+            let mut score = rouge_of(prediction, reference, self.unit)?;
             for (best, new) in best.figures().into_iter().zip(score.figures()) {
                 if i == 0 || new.f1 > best.f1 {
                     *best = *new;
@@ -139,7 +171,11 @@ impl Rouge {
 /// assert_eq!(score.rouge1.recall, 0.75);
 /// ```
 pub fn rouge(prediction: &str, reference: &str) -> Result<RougeScore, TooLong> {
-    let (predicted, wanted) = (rouge_tokens(prediction), rouge_tokens(reference));
+    rouge_of(prediction, reference, RougeUnit::English)
+}
+
+fn rouge_of(prediction: &str, reference: &str, unit: RougeUnit) -> Result<RougeScore, TooLong> {
+    let (predicted, wanted) = (unit.tokens(prediction), unit.tokens(reference));
     if predicted.len().checked_mul(wanted.len()).is_none_or(|cells| cells > MAX_CELLS) {
         return Err(TooLong { predicted: predicted.len(), reference: wanted.len() });
     }
@@ -153,7 +189,7 @@ pub fn rouge(prediction: &str, reference: &str) -> Result<RougeScore, TooLong> {
         rouge1: grams(1),
         rouge2: grams(2),
         rouge_l: FMeasure::new(common, predicted.len() as u64, wanted.len() as u64),
-        rouge_lsum: summary_level(prediction, reference),
+        rouge_lsum: summary_level(prediction, reference, unit),
     })
 }
 
@@ -169,8 +205,8 @@ pub fn rouge_tokens(text: &str) -> Vec<String> {
 
 /// ROUGE-Lsum: every line of the reference is matched with all lines of the prediction, and a
 /// token counts at most as often as both texts hold it.
-fn summary_level(prediction: &str, reference: &str) -> FMeasure {
-    let lines = |text: &str| text.split('\n').map(rouge_tokens).collect::<Vec<_>>();
+fn summary_level(prediction: &str, reference: &str, unit: RougeUnit) -> FMeasure {
+    let lines = |text: &str| text.split('\n').map(|line| unit.tokens(line)).collect::<Vec<_>>();
     let (predicted, wanted) = (lines(prediction), lines(reference));
     let mut left_predicted = count(predicted.iter().flatten());
     let mut left_wanted = count(wanted.iter().flatten());
@@ -259,6 +295,15 @@ mod tests {
             ["the", "u", "s", "won", "3", "1", "caf"]
         );
         assert!(rouge_tokens("سلام — …").is_empty());
+    }
+
+    #[test]
+    fn arabic_is_counted_by_stems() {
+        let mut corpus = Rouge::of(RougeUnit::Stems);
+        corpus.add("فتحت المكتبة في المدينة", &["وفتحت مكتبة بالمدينة"]).unwrap();
+        let score = corpus.score();
+        assert_eq!((score.rouge1.precision, score.rouge1.recall), (0.75, 1.0));
+        assert_eq!(score.rouge2.recall, 0.5);
     }
 
     #[test]

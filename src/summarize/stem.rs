@@ -1,5 +1,6 @@
-//! Light stemming of Arabic, after light10 (Larkey, Ballesteros and Connell 2007, "Light stemming
-//! for Arabic information retrieval"): a few prefixes and suffixes off, no roots.
+//! Light stemming: of Arabic after light10 (Larkey, Ballesteros and Connell 2007, "Light stemming
+//! for Arabic information retrieval"), a few prefixes and suffixes off, no roots; of English a few
+//! endings off.
 
 use std::borrow::Cow;
 
@@ -71,6 +72,16 @@ const STOP: &[&str] = &[
     "امس",
     "اليوم",
 ];
+/// The same in English.
+const ENGLISH_STOP: &[&str] = &[
+    "a", "an", "the", "of", "in", "on", "at", "to", "from", "by", "for", "with", "about", "into",
+    "over", "after", "before", "and", "or", "but", "nor", "so", "as", "than", "that", "which",
+    "who", "whom", "whose", "this", "these", "those", "it", "its", "he", "him", "his", "she",
+    "her", "they", "them", "their", "we", "our", "you", "your", "i", "is", "are", "was", "were",
+    "be", "been", "being", "has", "have", "had", "do", "does", "did", "will", "would", "can",
+    "could", "may", "might", "should", "must", "not", "no", "also", "there", "said", "says", "s",
+    "t",
+];
 const PREFIXES: [&str; 7] = ["وال", "بال", "كال", "فال", "لل", "ال", "و"];
 const SUFFIXES: [&str; 10] = ["ها", "ان", "ات", "ون", "ين", "يه", "ية", "ه", "ة", "ي"];
 
@@ -80,6 +91,9 @@ pub fn stem(word: &str) -> Option<String> {
     let bare = word.strip_prefix('و').unwrap_or(&word);
     if word.is_empty() || STOP.contains(&word.as_str()) || STOP.contains(&bare) {
         return None;
+    }
+    if word.is_ascii() {
+        return english(&word);
     }
     if !word.chars().all(|c| ('\u{621}'..='\u{64a}').contains(&c)) {
         return Some(word);
@@ -98,6 +112,18 @@ pub fn stem(word: &str) -> Option<String> {
         stem = stem.strip_suffix(suffix).filter(|rest| long(rest, 2)).unwrap_or(stem);
     }
     (stem.chars().count() > 1).then(|| stem.to_owned())
+}
+
+/// The stem of an English word in lower case.
+fn english(word: &str) -> Option<String> {
+    /// Letters that must be left.
+    const LEAST: usize = 3;
+    if ENGLISH_STOP.contains(&word) {
+        return None;
+    }
+    let ends = ["ies", "ing", "es", "ed", "s", "e", "y"];
+    let cut = ends.iter().find_map(|end| word.strip_suffix(end).filter(|rest| rest.len() >= LEAST));
+    Some(cut.unwrap_or(word).to_owned())
 }
 
 /// Letters that are often written one for the other made one; marks dropped; Latin in lower case.
@@ -135,5 +161,9 @@ mod tests {
         assert_eq!(stem("،"), None);
         assert_eq!(stem("١٢٠").as_deref(), Some("120"));
         assert_eq!(stem("GPS").as_deref(), Some("gps"));
+        for words in [["cities", "city"], ["arrived", "arrives"], ["schools", "School"]] {
+            assert_eq!(stem(words[0]), stem(words[1]), "{words:?}");
+        }
+        assert_eq!(stem("The"), None);
     }
 }
