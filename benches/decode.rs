@@ -82,7 +82,8 @@ fn main() {
         let rates = seconds.iter().map(|s| (batch.len() * LENGTH) as f64 / s);
         cases.insert(case.into(), json!({"tok_s": rates.collect::<Vec<_>>()}));
     }
-    let result = json!({"load_s": load, "first_ms": first_ms, "peak_rss_mib": peak_mib(), "cases": cases});
+    let result =
+        json!({"load_s": load, "first_ms": first_ms, "peak_rss_mib": peak_mib(), "cases": cases});
     println!("{result}");
 }
 
