@@ -44,6 +44,17 @@ pub struct Article {
     pub has_other: bool,
 }
 
+/// An article as it stands in its document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passage {
+    /// The text.
+    pub text: String,
+    /// Byte of the document at which it begins.
+    pub offset: usize,
+    /// Characters of the document before it.
+    pub chars: usize,
+}
+
 /// Most words of a heading.
 const LONGEST_HEADING: usize = 16;
 
@@ -70,27 +81,34 @@ impl<R: Read> Articles<R> {
         Articles { blocks, split_on, rest: None, chars: 0, ended: false }
     }
 
-    /// The next article; none at the end. Nothing but separators between two articles is no article.
-    pub fn next_article(&mut self) -> Result<Option<Article>> {
-        let mut article = Builder::default();
+    /// The next article; none at the end. Nothing but space between two separators is no article.
+    pub fn next_passage(&mut self) -> Result<Option<Passage>> {
+        let mut passage: Option<Passage> = None;
+        let visible = |passage: &Passage| !passage.text.trim().is_empty();
         loop {
             let Some((text, offset)) = self.next_text()? else {
-                let article = article.finish();
-                return Ok(Some(article).filter(|a| a.has_other || !a.sentences.is_empty()));
+                return Ok(passage.filter(visible));
             };
             let (end, after) = self.separator(&text).unwrap_or((text.len(), text.len()));
-            article.add(&text[..end], offset, self.chars);
+            let begun = Passage { text: String::new(), offset, chars: self.chars };
+            passage.get_or_insert(begun).text.push_str(&text[..end]);
             self.chars += text[..after].chars().count();
             if after < text.len() {
                 self.rest = Some((text[after..].to_owned(), offset + after));
             }
             if end < text.len() {
-                let done = std::mem::take(&mut article).finish();
-                if done.has_other || !done.sentences.is_empty() {
-                    return Ok(Some(done));
+                let done = passage.take().filter(visible);
+                if done.is_some() {
+                    return Ok(done);
                 }
             }
         }
+    }
+
+    /// The next article with its sentences.
+    pub fn next_article(&mut self) -> Result<Option<Article>> {
+        let passage = self.next_passage()?;
+        Ok(passage.map(|Passage { text, offset, chars }| Article::new(&text).shift(offset, chars)))
     }
 
     fn next_text(&mut self) -> Result<Option<(String, usize)>> {
@@ -119,51 +137,43 @@ impl<R: Read> Articles<R> {
     }
 }
 
-/// An article in the making.
-#[derive(Default)]
-struct Builder {
-    article: Article,
-    /// Text of which the segments are not known yet, where it begins, in bytes and in characters.
-    text: String,
-    offset: usize,
-    chars: usize,
-}
-
-impl Builder {
-    /// Adds what follows directly on what was added before.
-    fn add(&mut self, text: &str, offset: usize, chars: usize) {
-        if self.text.is_empty() {
-            (self.offset, self.chars) = (offset, chars);
-        }
-        self.text.push_str(text);
-    }
-
-    fn finish(mut self) -> Article {
-        let text = std::mem::take(&mut self.text);
-        let mut chars = self.chars;
-        for segment in segment(&text) {
-            let piece = segment.span.of(&text);
+impl Article {
+    /// The sentences of a text.
+    pub fn new(text: &str) -> Self {
+        let mut article = Article::default();
+        let mut chars = 0;
+        for segment in segment(text) {
+            let piece = segment.span.of(text);
             let length = piece.chars().count();
             match segment.kind {
                 SegmentKind::Sentence if !words(piece).is_empty() => {
-                    let first = self.article.sentences.is_empty();
-                    self.article.sentences.push(Sentence {
+                    let first = article.sentences.is_empty();
+                    article.sentences.push(Sentence {
                         text: piece.to_owned(),
-                        bytes: segment.span.shift(self.offset),
+                        bytes: segment.span,
                         chars: Span::new(chars, chars + length),
-                        role: role(&text, segment.span, first),
+                        role: role(text, segment.span, first),
                     });
                 }
                 SegmentKind::Gap => {}
-                SegmentKind::Sentence | SegmentKind::Verbatim => self.article.has_other = true,
+                SegmentKind::Sentence | SegmentKind::Verbatim => article.has_other = true,
             }
             chars += length;
         }
         // A list of headings has no headings.
-        if self.article.sentences.iter().all(|s| s.role == Role::Heading) {
-            self.article.sentences.iter_mut().for_each(|s| s.role = Role::Prose);
+        if article.sentences.iter().all(|s| s.role == Role::Heading) {
+            article.sentences.iter_mut().for_each(|s| s.role = Role::Prose);
         }
-        self.article
+        article
+    }
+
+    /// The same, so many bytes and characters further on in a document.
+    pub fn shift(mut self, bytes: usize, chars: usize) -> Self {
+        for sentence in &mut self.sentences {
+            sentence.bytes = sentence.bytes.shift(bytes);
+            sentence.chars = sentence.chars.shift(chars);
+        }
+        self
     }
 }
 

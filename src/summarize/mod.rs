@@ -24,7 +24,7 @@ mod summary;
 mod units;
 mod windows;
 
-pub use article::{Article, Articles, Role, Sentence};
+pub use article::{Article, Articles, Passage, Role, Sentence};
 pub use attribute::{Citation, LEAST_SUPPORT, attribute};
 pub use generate::{Summarizer, Written};
 pub use output::{Document, json, markdown, text};

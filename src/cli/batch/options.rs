@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use sha2::{Digest, Sha256};
@@ -85,23 +85,6 @@ fn suffix(text: &str) -> Result<String, String> {
 }
 
 impl BatchArgs {
-    /// The options of a command that has no others than these.
-    pub fn of(files: &[PathBuf], output: Option<&Path>) -> Self {
-        BatchArgs {
-            files: files.to_vec(),
-            output: output.map(Path::to_owned),
-            output_dir: None,
-            suffix: None,
-            recursive: false,
-            include: Vec::new(),
-            jobs: 64,
-            skip_existing: false,
-            fail_fast: false,
-            report: None,
-            progress: ProgressArg::Auto,
-        }
-    }
-
     /// The inputs, and where their outputs go. A folder is searched for files that end with
     /// `.{input}`; outputs end with `.en.{output}` unless another suffix is given.
     pub fn jobs(&self, input: &str, output: &str) -> Result<Vec<Job>> {

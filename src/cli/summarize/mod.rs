@@ -1,21 +1,21 @@
 //! `tarjim summarize`.
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+mod documents;
+
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use regex::Regex;
 use serde_json::{Map, Value, json};
-use tarjim::summarize::{self, Article, Articles, Document, Options, Reads, Role, Summary};
+use tarjim::summarize::{self, Article, Document, Options, Reads, Role, Summary};
 use tarjim::translate::{Settings, Translation};
 use tarjim::{Error, Result};
 
-use super::batch::{BatchArgs, Plan, Source};
+use self::documents::Documents;
+use super::Volume;
+use super::batch::{self, BatchArgs, Plan};
 use super::model::{Loaded, LoadedSummarizer, ModelArgs};
 use super::records::{self, Answer, RecordArgs, Task};
-use super::sink::Sink;
-use super::{SOME_FAILED, Volume, is_broken_pipe, report, say};
 
 const LONG_ABOUT: &str = "\
 Summarize an Arabic article in English bullets, each with the numbers of the sentences it rests on; these \
@@ -43,12 +43,8 @@ const DEFAULT_SUMMARIZER: &str = "t5-small-summarization";
 #[derive(Args, Debug)]
 #[command(long_about = LONG_ABOUT, after_help = EXAMPLES)]
 pub struct SummarizeArgs {
-    /// Files to summarize; `-`, or none, is standard input
-    #[arg(value_name = "FILE")]
-    files: Vec<PathBuf>,
-    /// Write to a file instead of standard output
-    #[arg(long, short, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    batch: BatchArgs,
     /// Choose sentences, or have a model write new ones
     #[arg(long, value_enum, default_value = "extractive")]
     mode: Mode,
@@ -143,39 +139,71 @@ enum FormatArg {
     Json,
 }
 
+impl FormatArg {
+    /// The usual end of a file's name.
+    fn extension(self) -> &'static str {
+        match self {
+            FormatArg::Text => "txt",
+            FormatArg::Markdown => "md",
+            FormatArg::Json => "json",
+        }
+    }
+}
+
 /// What a run works with.
 struct Run<'a> {
     args: &'a SummarizeArgs,
-    loaded: Loaded,
+    loaded: &'a Loaded,
     summarizer: Option<LoadedSummarizer>,
-    volume: Volume,
 }
 
 /// Runs `tarjim summarize`.
 pub fn run(args: &SummarizeArgs, volume: Volume) -> Result<ExitCode> {
+    let input = args.records.input_format;
     let is_records = args.records.is_records()?;
     if is_records && (args.split_on.is_some() || args.format != FormatArg::Text) {
         return Err(Error::Usage(
-            "records are answered by records: --split-on and --format do not go with --input-format jsonl"
+            "records are answered by records: --split-on and --format do not go with --input-format"
                 .into(),
         ));
     }
     let name = args.summarizer_name()?;
+    let extension = if is_records { input.extension() } else { args.format.extension() };
+    let jobs = args.batch.jobs(input.extension(), extension)?;
     let loaded = args.model.load_translator(volume)?;
     let summarizer = name.map(|name| args.load_summarizer(name, volume)).transpose()?;
-    let run = Run { args, loaded, summarizer, volume };
+    let plan = Plan {
+        args: &args.batch,
+        model: &loaded.resolved,
+        key: args.key(&loaded, summarizer.as_ref())?,
+        resumable: is_records,
+        flush: args.records.flush,
+    };
+    let mut run = Run { args, loaded: &loaded, summarizer };
     match is_records {
-        true => run.records(),
-        false => run.documents(Sink::open(args.output.as_deref())?),
+        true => records::run(&plan, jobs, &args.records, &mut run, volume),
+        false => {
+            let together = args.batch.output_dir.is_none();
+            let mut work = Documents::new(run, together && jobs.len() > 1, together, volume);
+            batch::run(&plan, jobs, &mut work, volume)
+        }
     }
 }
 
 impl SummarizeArgs {
-    fn inputs(&self) -> Vec<PathBuf> {
-        match self.files.is_empty() {
-            true => vec![PathBuf::from("-")],
-            false => self.files.clone(),
-        }
+    /// Stands for all but the input that decides what is written.
+    fn key(&self, loaded: &Loaded, summarizer: Option<&LoadedSummarizer>) -> Result<String> {
+        // How many are worked on together changes nothing.
+        let settings = Settings { batch_tokens: 0, ..loaded.settings.clone() };
+        let RecordArgs { input_format, field, id_field, no_header, shard, flush: _ } =
+            &self.records;
+        let records = (input_format, field, id_field, no_header, shard, &self.target_field);
+        let chosen =
+            (self.mode, self.bullets, self.ratio, self.max_words, &self.query, self.strict);
+        let writer = summarizer.map(|s| batch::key(&s.resolved, "")).transpose()?;
+        let layout = (self.format, self.split_on.as_ref().map(Regex::as_str));
+        let all = (settings, loaded.compute, records, chosen, &self.summarizer, writer, layout);
+        batch::key(&loaded.resolved, &format!("{all:?}"))
     }
 
     /// Name of the model that writes the bullets, if one is to.
@@ -229,97 +257,6 @@ impl SummarizeArgs {
 }
 
 impl Run<'_> {
-    /// Summarizes files.
-    fn documents(&self, mut sink: Sink) -> Result<ExitCode> {
-        let files = self.args.inputs();
-        let (mut failed, mut written) = (0, 0);
-        for file in &files {
-            match self.document(file, files.len() > 1, &mut sink, &mut written) {
-                Err(error @ Error::Write { .. }) => return Err(error),
-                Err(error) if files.len() == 1 || is_broken_pipe(&error) => return Err(error),
-                Err(error) => {
-                    report(&error);
-                    failed += 1;
-                }
-                Ok(()) => {}
-            }
-        }
-        sink.finish()?;
-        match failed {
-            0 => Ok(ExitCode::SUCCESS),
-            _ => {
-                say(&format!("error: {failed} of {} inputs failed", files.len()));
-                Ok(ExitCode::from(SOME_FAILED))
-            }
-        }
-    }
-
-    /// Summarizes the articles of a file. `written` counts those of all files.
-    fn document(
-        &self,
-        file: &Path,
-        named: bool,
-        sink: &mut Sink,
-        written: &mut usize,
-    ) -> Result<()> {
-        let (reader, name) = match file.as_os_str() == "-" {
-            true => (Source::open(None)?, Path::new("<stdin>")),
-            false => (Source::open(Some(file))?, file),
-        };
-        let split = self.args.split_on.clone();
-        let several = split.is_some();
-        let mut articles = Articles::new(reader, name, split);
-        let mut number = 0;
-        loop {
-            let article = match articles.next_article()? {
-                Some(article) => article,
-                // A file with nothing in it is answered too.
-                None if number == 0 => Article::default(),
-                None => break,
-            };
-            number += 1;
-            let place = match several {
-                true => format!("{}, article {number}", name.display()),
-                false => name.display().to_string(),
-            };
-            let summary = self.summary(&article)?;
-            self.warn(&place, &article, &summary);
-            let document = Document {
-                path: file.display().to_string(),
-                article: several.then_some(number),
-                ..self.document_of()
-            };
-            let heading = match (named, several) {
-                (true, true) => Some(format!("{} ({number})", file.display())),
-                (true, false) => Some(file.display().to_string()),
-                (false, true) => Some(number.to_string()),
-                (false, false) => None,
-            };
-            let (out, path) = sink.writer();
-            self.write(out, *written, heading.as_deref(), &summary, &article, &document)
-                .and_then(|()| out.flush())
-                .map_err(Error::write(path))?;
-            *written += 1;
-        }
-        Ok(())
-    }
-
-    /// Answers records.
-    fn records(&self) -> Result<ExitCode> {
-        let batch = BatchArgs::of(&self.args.files, self.args.output.as_deref());
-        let extension = self.args.records.input_format.extension();
-        let jobs = batch.jobs(extension, extension)?;
-        let plan = Plan {
-            args: &batch,
-            model: &self.loaded.resolved,
-            key: String::new(),
-            resumable: false,
-            flush: self.args.records.flush,
-        };
-        let mut task = self;
-        records::run(&plan, jobs, &self.args.records, &mut task, self.volume)
-    }
-
     fn summary(&self, article: &Article) -> Result<Summary> {
         let args = self.args;
         let bullets = match args.ratio {
@@ -346,7 +283,7 @@ impl Run<'_> {
     }
 
     fn translate(&self, sentences: &[&str], n: usize) -> Result<Vec<Translation>> {
-        let Loaded { translator, settings, .. } = &self.loaded;
+        let Loaded { translator, settings, .. } = self.loaded;
         if n < 2 {
             return translator.translate(sentences, settings);
         }
@@ -356,30 +293,8 @@ impl Run<'_> {
         translator.translate(sentences, &settings)
     }
 
-    /// What the reader of the summary should know, on stderr.
-    fn warn(&self, place: &str, article: &Article, summary: &Summary) {
-        if self.volume < Volume::Normal {
-            return;
-        }
-        if article.sentences.is_empty() {
-            say(&format!("warning: {place}: no Arabic letter, nothing to summarize"));
-        }
-        for bullet in &summary.bullets {
-            for warning in &bullet.warnings {
-                say(&format!("warning: {place}, {warning}"));
-            }
-        }
-        if summary.dropped > 0 {
-            let bullets = if summary.dropped == 1 { "bullet" } else { "bullets" };
-            say(&format!(
-                "warning: {place}: {} {bullets} left out, as the article does not bear them out",
-                summary.dropped
-            ));
-        }
-    }
-
     fn document_of(&self) -> Document {
-        let Loaded { resolved, .. } = &self.loaded;
+        let Loaded { resolved, .. } = self.loaded;
         Document {
             mode: if self.summarizer.is_some() { "abstractive" } else { "extractive" },
             model: resolved.name.clone(),
@@ -391,34 +306,9 @@ impl Run<'_> {
             ..Document::default()
         }
     }
-
-    fn write(
-        &self,
-        out: &mut dyn Write,
-        before: usize,
-        heading: Option<&str>,
-        summary: &Summary,
-        article: &Article,
-        document: &Document,
-    ) -> io::Result<()> {
-        if self.args.format == FormatArg::Json {
-            return writeln!(out, "{}", summarize::json(summary, article, document));
-        }
-        let markdown = self.args.format == FormatArg::Markdown;
-        if before > 0 {
-            writeln!(out)?;
-        }
-        if let Some(heading) = heading {
-            writeln!(out, "{}{heading}\n", if markdown { "# " } else { "" })?;
-        }
-        match markdown {
-            true => summarize::markdown(out, summary, article),
-            false => summarize::text(out, summary, article),
-        }
-    }
 }
 
-impl Task for &Run<'_> {
+impl Task for Run<'_> {
     fn fields(&self) -> Vec<&str> {
         vec![&self.args.target_field, "bullets", "mode", "model", "summary_model", "dropped"]
     }
@@ -430,8 +320,7 @@ impl Task for &Run<'_> {
 
 impl Run<'_> {
     fn record(&self, text: &str) -> Result<Answer> {
-        let mut articles = Articles::new(text.as_bytes(), "<record>", None);
-        let article = articles.next_article()?.unwrap_or_default();
+        let article = Article::new(text);
         let summary = self.summary(&article)?;
         let mut object = summarize::json(&summary, &article, &self.document_of());
         let lines: Vec<&str> = summary.bullets.iter().map(|bullet| bullet.text.as_str()).collect();
