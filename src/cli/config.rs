@@ -62,7 +62,7 @@ fn read(command: &Command, arguments: &[OsString]) -> Result<Option<(PathBuf, St
     match fs::read_to_string(&path) {
         Ok(text) => Ok(Some((path, text))),
         Err(error) if error.kind() == ErrorKind::NotFound && named.is_none() => Ok(None),
-        Err(error) => Err(Error::read(path)(error)),
+        Err(error) => Err(Error::Usage(format!("cannot read {}: {error}", path.display()))),
     }
 }
 

@@ -85,7 +85,7 @@ impl Table {
             let missing = || Error::BadLine {
                 path: name.to_owned(),
                 line: 1,
-                detail: format!("no column `{wanted}` among {}", names.join(", ")),
+                detail: format!("no column `{wanted}` among {}", names.join(", ").escape_debug()),
             };
             names.iter().position(|name| name == wanted).ok_or_else(missing)
         };
