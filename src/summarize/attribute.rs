@@ -31,25 +31,24 @@ const WORDS: f32 = 0.8;
 const LEAST_NEW: f32 = 0.15;
 /// Most sentences cited.
 const MOST: usize = 4;
-/// How much a number or name counts, other words counting 1.
-const NAME: f32 = 2.0;
 /// A bullet with less support is unsupported.
-pub const LEAST_SUPPORT: f32 = 0.4;
+pub const LEAST_SUPPORT: f32 = 0.65;
 
 /// A word of a bullet that says something.
 struct Word<'a> {
     text: &'a str,
     stem: String,
-    weight: f32,
+    /// Whether it is a number or name.
+    names: bool,
 }
 
 impl Word<'_> {
     fn all(bullet: &str) -> Vec<Word<'_>> {
         let word = |span: Span| {
             let text = span.of(bullet);
-            let name = text.contains(char::is_numeric)
+            let names = text.contains(char::is_numeric)
                 || span.start > 0 && text.starts_with(char::is_uppercase);
-            Some(Word { text, stem: stem(text)?, weight: if name { NAME } else { 1.0 } })
+            Some(Word { text, stem: stem(text)?, names })
         };
         words(bullet).into_iter().filter_map(word).collect()
     }
@@ -74,11 +73,8 @@ pub fn attribute(
     translations: &BTreeMap<usize, Translation>,
 ) -> (Vec<Citation>, f32) {
     let bullet_words = Word::all(bullet);
-    let all: f32 = bullet_words.iter().map(|word| word.weight).sum::<f32>().max(1.0);
-    let share = |has: &[bool]| {
-        let own = bullet_words.iter().zip(has).filter(|(_, has)| **has);
-        own.map(|(word, _)| word.weight).sum::<f32>() / all
-    };
+    let all = bullet_words.len().max(1) as f32;
+    let share = |has: &[bool]| has.iter().filter(|has| **has).count() as f32 / all;
     let evidence: Vec<Evidence> = attention
         .iter()
         .filter_map(|&(sentence, share)| {
@@ -136,7 +132,7 @@ impl Evidence {
             }
         }
         // Numbers and names are seen in the Arabic itself, however it was translated.
-        for (word, has) in bullet.iter().zip(&mut has).filter(|(word, _)| word.weight > 1.0) {
+        for (word, has) in bullet.iter().zip(&mut has).filter(|(word, _)| word.names) {
             for span in source_words {
                 let own = span.of(source);
                 let same = match word.text.contains(char::is_numeric) {
