@@ -2,7 +2,8 @@
 
   python prepare.py --data DIR [--extra DIR] [--exclude FILE ...] --out DIR
 
-Writes train.tsv and valid.tsv (domain, Arabic, English). --exclude names test
+Writes train.tsv and valid.tsv (domain, Arabic, English), of the sets in --data and --extra and of written/ beside
+this script. --exclude names test
 sets whose sentences (either side) are dropped from training if they occur.
 """
 import argparse
@@ -15,7 +16,7 @@ import subprocess
 
 from textnorm import ARABIC, LATIN, clean_source, clean_target
 
-VALID = {"tatoeba": 300, "sentence_bank25k": 200, "tico19_dev": 100, "xquad": 60, "mozilla_web": 60, "sdg_un": 20}
+VALID = {"tatoeba": 300, "written": 100, "sentence_bank25k": 200, "tico19_dev": 100, "xquad": 60, "mozilla_web": 60, "sdg_un": 20}
 
 
 def read(path):
@@ -111,10 +112,12 @@ def main():
     banned = {key(line) for f in a.exclude for line in open(f, encoding="utf-8")}
     banned = {k for k in banned if len(k) > 25}
     sets = {}
+    written = sorted(glob.glob(os.path.join(os.path.dirname(os.path.abspath(__file__)), "written/*.tsv")))
+    sets["written"] = [p for path in written for p in read(path) if not (key(p[0]) in banned or key(p[1]) in banned)]
     for path in sorted(glob.glob(a.data + "/*.tsv.zst") + (glob.glob(a.extra + "/*.tsv") if a.extra else [])):
         name = os.path.basename(path).split(".")[0]
         sets[name] = [p for p in read(path) if not (key(p[0]) in banned or key(p[1]) in banned)]
-    running = [en for n in ("tatoeba", "tico19_dev", "tico19_test", "xquad", "handbook", "bible", "mozilla_web")
+    running = [en for n in ("tatoeba", "tico19_dev", "tico19_test", "xquad", "written", "handbook", "bible", "mozilla_web")
                for _, en in sets.get(n, [])]
     if "lexicon_freedict" in sets:
         sets["lexicon_freedict"] = list(true_case(sets["lexicon_freedict"], running))

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from model import Marian, SmoothedLoss
 
 # times a set is seen in one epoch, and what is joined to longer lines
-RATE = {"tico19_dev": 2, "tico19_test": 2, "xquad": 2, "sdg_un": 2, "mozilla_web": 1.5, "handbook": 1, "bible": 0.4,
+RATE = {"written": 2, "tico19_dev": 2, "tico19_test": 2, "xquad": 2, "sdg_un": 2, "mozilla_web": 1.5, "handbook": 1, "bible": 0.4,
         "software_strings": 0.25, "lexicon_freedict": 0.3, "lexicon_names": 0.25, "cities": 0.3, "wikicats": 0.2, "copy": 0.5}
 JOIN = {"tatoeba": 0.3, "sentence_bank25k": 0.3, "tico19_dev": 0.2, "tico19_test": 0.2, "xquad": 0.2}
 

@@ -1,5 +1,5 @@
 //! Words by which it is seen how a clause of Arabic news hangs together with what stands before it.
-//! All as [`normalized`](super::stem::normalized) leaves them, without the conjunction waw.
+//! All as [`super::stem::normalized`] leaves them, without the conjunction waw.
 
 use super::stem::normalized;
 use crate::text::{Span, words};
