@@ -1,7 +1,8 @@
 //! What the sessions of all architectures have in common: sources in a ragged batch, and the
 //! hypotheses written for them.
 
-use std::ops::Range;
+use std::ops::{Deref, DerefMut, Range};
+use std::sync::{Mutex, PoisonError};
 
 use super::ModelInfo;
 use crate::{Error, Result};
@@ -98,5 +99,55 @@ impl Hypotheses {
         self.owner = rows.iter().map(|&row| self.owner[row]).collect();
         self.paths = rows.iter().map(|&row| self.paths[row].clone()).collect();
         self.attention = rows.iter().map(|&row| self.attention[row].clone()).collect();
+    }
+}
+
+/// What sessions that have ended leave for later ones: memory from the system costs time.
+#[derive(Debug)]
+pub(super) struct Pool<T>(Mutex<Vec<T>>);
+
+impl<T> Default for Pool<T> {
+    fn default() -> Self {
+        Pool(Mutex::default())
+    }
+}
+
+impl<T> Pool<T> {
+    /// One that was left, as it was left, or a new one.
+    pub fn take(&self, make: impl FnOnce() -> Result<T>) -> Result<Lent<'_, T>> {
+        let left = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let lent = match left {
+            Some(left) => left,
+            None => make()?,
+        };
+        Ok(Lent { pool: self, lent: Some(lent) })
+    }
+}
+
+/// Something of a [`Pool`], to which it returns.
+pub(super) struct Lent<'p, T> {
+    pool: &'p Pool<T>,
+    /// Only missing once this is dropped.
+    lent: Option<T>,
+}
+
+impl<T> Deref for Lent<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.lent.as_ref().unwrap_or_else(|| unreachable!())
+    }
+}
+
+impl<T> DerefMut for Lent<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.lent.as_mut().unwrap_or_else(|| unreachable!())
+    }
+}
+
+impl<T> Drop for Lent<'_, T> {
+    fn drop(&mut self) {
+        let left = self.pool.0.lock();
+        left.unwrap_or_else(PoisonError::into_inner).extend(self.lent.take());
     }
 }

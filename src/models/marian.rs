@@ -8,7 +8,7 @@ mod tests;
 use candle_core::Tensor;
 use serde::Deserialize;
 
-use super::batch::{Hypotheses, Rows, check_sources};
+use super::batch::{Hypotheses, Lent, Pool, Rows, check_sources};
 use super::{AlignmentHead, Candidate, ModelInfo, Seq2Seq, Session};
 use crate::checkpoint::{Checkpoint, Prepared};
 use crate::nn::attention::{Heads, Memory, Queries};
@@ -144,6 +144,7 @@ pub struct Marian {
     decoder_norm: Option<LayerNorm>,
     output: Output,
     compute: Compute,
+    buffers: Pool<Buffers>,
 }
 
 impl Marian {
@@ -230,21 +231,25 @@ impl Marian {
             output: Output::new(&output, bias.as_ref(), compute)?,
             config,
             compute,
+            buffers: Pool::default(),
         };
         weights.keep();
         Ok(model)
     }
 
     /// Encoder states of all tokens of all sources, `[tokens, width]`.
-    fn encode(&self, sources: &[&[u32]], rows: &Rows, scratch: &mut Scratch) -> Result<Vec<f32>> {
-        let tokens = sources.iter().flat_map(|source| source.iter().copied().zip(0..));
+    fn encode(
+        &self,
+        sources: &[&[u32]],
+        rows: &Rows,
+        Buffers { tokens, scratch, .. }: &mut Buffers,
+    ) -> Result<Vec<f32>> {
+        let ids = sources.iter().flat_map(|source| source.iter().copied().zip(0..));
         let mut x = Vec::new();
-        self.source_embedding.forward(tokens, &mut x)?;
-        let heads = self.config.heads(self.config.encoder_attention_heads);
-        let mut tokens = Memory::new(self.compute, heads);
+        self.source_embedding.forward(ids, &mut x)?;
         for layer in &self.encoder {
             tokens.clear();
-            layer.forward(&mut x, rows, &mut tokens, scratch)?;
+            layer.forward(&mut x, rows, tokens, scratch)?;
         }
         if let Some(norm) = &self.encoder_norm {
             norm.forward(&mut x);
@@ -254,25 +259,34 @@ impl Marian {
 
     fn session(&self, sources: &[&[u32]]) -> Result<MarianSession<'_>> {
         check_sources(&self.info, sources)?;
-        let mut scratch = Scratch::new(self.compute)?;
+        let mut buffers = self.buffers.take(|| self.new_buffers())?;
         let sentences = Rows::new(sources);
-        let states = self.encode(sources, &sentences, &mut scratch)?;
-        let heads = self.config.heads(self.config.decoder_attention_heads);
-        let empty = Memory::new(self.compute, heads);
-        let mut memory = vec![empty.clone(); self.decoder.len()];
-        for (layer, memory) in self.decoder.iter().zip(&mut memory) {
-            let Scratch { workspace, projected, .. } = &mut scratch;
+        let states = self.encode(sources, &sentences, &mut buffers)?;
+        let Buffers { memory, history, scratch, .. } = &mut *buffers;
+        history.iter_mut().for_each(Memory::clear);
+        for (layer, memory) in self.decoder.iter().zip(memory) {
+            let Scratch { workspace, projected, .. } = &mut *scratch;
+            memory.clear();
             layer.cross_memory.forward(&states, Epilogue::Store, workspace, projected)?;
             memory.extend(projected, 2 * self.config.d_model);
         }
         Ok(MarianSession {
             model: self,
             sentences,
-            memory,
-            history: vec![empty; self.decoder.len()],
             hypotheses: Hypotheses::new(sources.len()),
             predicted: Predicted::default(),
-            scratch,
+            buffers,
+        })
+    }
+
+    fn new_buffers(&self) -> Result<Buffers> {
+        let memory = |heads| Memory::new(self.compute, self.config.heads(heads));
+        let decoder = vec![memory(self.config.decoder_attention_heads); self.decoder.len()];
+        Ok(Buffers {
+            tokens: memory(self.config.encoder_attention_heads),
+            memory: decoder.clone(),
+            history: decoder,
+            scratch: Scratch::new(self.compute)?,
         })
     }
 }
@@ -287,7 +301,21 @@ impl Seq2Seq for Marian {
     }
 }
 
+/// What a session works in.
+#[derive(Debug)]
+struct Buffers {
+    /// Keys and values of the encoder layer at work.
+    tokens: Memory,
+    /// For each layer of the decoder, keys and values of the tokens of all sources.
+    memory: Vec<Memory>,
+    /// For each layer, keys and values of all steps so far. They are never moved: a hypothesis finds
+    /// its own by its path.
+    history: Vec<Memory>,
+    scratch: Scratch,
+}
+
 /// Buffers that every layer uses again.
+#[derive(Debug)]
 struct Scratch {
     workspace: Workspace,
     /// A normalized copy of what a block is given, where normalization comes first.
@@ -503,25 +531,20 @@ fn layer_norm(weights: &Prepared, name: &str, width: usize) -> Result<LayerNorm>
 
 struct MarianSession<'m> {
     model: &'m Marian,
-    /// Rows of the sources in `memory`.
+    /// Rows of the sources in the decoder's memory.
     sentences: Rows,
-    /// For each layer, keys and values of the tokens of all sources.
-    memory: Vec<Memory>,
-    /// For each layer, keys and values of all steps so far. They are never moved: a hypothesis finds
-    /// its own by its path.
-    history: Vec<Memory>,
     hypotheses: Hypotheses,
     predicted: Predicted,
-    scratch: Scratch,
+    buffers: Lent<'m, Buffers>,
 }
 
 impl MarianSession<'_> {
     /// Takes `x`, `[rows, width]`, through layer number `i`.
     fn layer(&mut self, i: usize, x: &mut Vec<f32>) -> Result<()> {
         let layer = &self.model.decoder[i];
-        let scratch = &mut self.scratch;
+        let Buffers { memory, history, scratch, .. } = &mut *self.buffers;
         let Hypotheses { owner, paths, attention, .. } = &mut self.hypotheses;
-        layer.own.forward(x, &mut self.history[i], |row| &paths[row], scratch)?;
+        layer.own.forward(x, &mut history[i], |row| &paths[row], scratch)?;
 
         let Scratch { workspace, normed, projected, mixed, .. } = scratch;
         let input = layer.cross_norm.input(x, normed);
@@ -534,7 +557,7 @@ impl MarianSession<'_> {
             attention[row].extend_from_slice(weights);
         };
         let queries = Queries { rows: projected, stride: self.model.config.d_model };
-        self.memory[i].attend(queries, source, |_, _| &[], watch, seen, mixed);
+        memory[i].attend(queries, source, |_, _| &[], watch, seen, mixed);
         layer.cross_output.forward(mixed, Epilogue::Add, workspace, x)?;
         layer.cross_norm.output(x);
 
@@ -559,7 +582,7 @@ impl Session for MarianSession<'_> {
         if let Some(norm) = &model.decoder_norm {
             norm.forward(&mut x);
         }
-        let workspace = &mut self.scratch.workspace;
+        let workspace = &mut self.buffers.scratch.workspace;
         let best = model.output.predict(&x, best, banned, workspace, &mut self.predicted)?;
         let candidate = |(id, log_prob)| Candidate { id, log_prob };
         Ok(best.into_iter().map(|row| row.into_iter().map(candidate).collect()).collect())

@@ -51,9 +51,9 @@ fn encoder_states_logits_and_attention_equal_transformers() {
     for shape in SHAPES {
         for (n, run) in golden(shape).iter().enumerate() {
             let whole = model(shape, None, Compute::Float32);
-            let mut scratch = Scratch::new(Compute::Float32).unwrap();
+            let mut buffers = whole.new_buffers().unwrap();
             let rows = Rows::new(&[&run.source]);
-            let states = whole.encode(&[&run.source], &rows, &mut scratch).unwrap();
+            let states = whole.encode(&[&run.source], &rows, &mut buffers).unwrap();
             assert_close(&states, &run.encoder, &format!("{shape} {n} encoder"));
 
             for layer in 0..whole.info.decoder_layers {
