@@ -124,7 +124,10 @@ pub fn run(args: &TranslateArgs, volume: Volume) -> Result<ExitCode> {
     let plan = Plan {
         args: &args.batch,
         model: &loaded.resolved,
-        key: args.key(&loaded, format)?,
+        key: match args.batch.remembers(records) {
+            true => args.key(&loaded, format)?,
+            false => String::new(),
+        },
         resumable: records,
         flush: args.records.flush,
     };

@@ -85,6 +85,12 @@ fn suffix(text: &str) -> Result<String, String> {
 }
 
 impl BatchArgs {
+    /// Whether it is remembered what outputs are made from, which takes a [`key`]; that of a model in
+    /// a folder takes reading all of it. `resumable` as in [`Plan`].
+    pub fn remembers(&self, resumable: bool) -> bool {
+        self.output_dir.is_some() || (resumable && self.output.is_some())
+    }
+
     /// The inputs, and where their outputs go. A folder is searched for files that end with
     /// `.{input}`; outputs end with `.en.{output}` unless another suffix is given.
     pub fn jobs(&self, input: &str, output: &str) -> Result<Vec<Job>> {
@@ -118,7 +124,8 @@ pub struct Plan<'a> {
     pub args: &'a BatchArgs,
     /// The model in use.
     pub model: &'a Resolved,
-    /// Stands for all that decides what the outputs are, apart from the inputs; see [`key`].
+    /// Stands for all that decides what the outputs are, apart from the inputs; see [`key`]. Empty
+    /// unless [`BatchArgs::remembers`].
     pub key: String,
     /// Whether an unfinished output can be gone on with.
     pub resumable: bool,

@@ -175,7 +175,10 @@ pub fn run(args: &SummarizeArgs, volume: Volume) -> Result<ExitCode> {
     let plan = Plan {
         args: &args.batch,
         model: &loaded.resolved,
-        key: args.key(&loaded, summarizer.as_ref())?,
+        key: match args.batch.remembers(is_records) {
+            true => args.key(&loaded, summarizer.as_ref())?,
+            false => String::new(),
+        },
         resumable: is_records,
         flush: args.records.flush,
     };
