@@ -3,6 +3,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::symlink;
@@ -12,29 +14,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const ARRIVED: &str = "وصل الوزير إلى القاهرة";
-const LEFT: &str = "خرج الرجل من السوق";
-
-/// `tarjim translate` with the toy model.
-fn translate(args: &[&str]) -> Command {
-    let mut command = tarjim();
-    command.args(["translate", "--model", "tests/golden/toy", "--no-self-test"]).args(args);
-    command
-}
-
-fn tarjim() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tarjim"));
-    for (name, _) in std::env::vars() {
-        if name.starts_with("HF_") || name.starts_with("TARJIM_") {
-            command.env_remove(name);
-        }
-    }
-    command.env("HF_HUB_OFFLINE", "1").env("XDG_CONFIG_HOME", "/nowhere");
-    // On a slow machine lines would come between.
-    command.env("TARJIM_PROGRESS", "none");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
+use common::{ARRIVED, LEFT, tarjim, translate};
 
 /// Runs to the end with some input. Gives exit code, standard output, standard error.
 fn run(mut command: Command, stdin: &str) -> (i32, String, String) {

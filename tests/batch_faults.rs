@@ -3,6 +3,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,24 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const ARRIVED: &str = "وصل الوزير إلى القاهرة";
-const LEFT: &str = "خرج الرجل من السوق";
-
-/// `tarjim translate` with the toy model.
-fn translate(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tarjim"));
-    for (name, _) in std::env::vars() {
-        if name.starts_with("HF_") || name.starts_with("TARJIM_") {
-            command.env_remove(name);
-        }
-    }
-    command.env("HF_HUB_OFFLINE", "1").env("XDG_CONFIG_HOME", "/nowhere");
-    // On a slow machine lines would come between.
-    command.env("TARJIM_PROGRESS", "none");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.args(["translate", "--model", "tests/golden/toy", "--no-self-test"]).args(args);
-    command
-}
+use common::{ARRIVED, LEFT, translate};
 
 /// Exit code, standard output and standard error.
 fn ended(child: Child) -> (i32, String, String) {
