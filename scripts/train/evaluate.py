@@ -46,8 +46,9 @@ def kept(src, hyp):
 
 
 def attention(folder, tok, src, tgt):
-    """Log attention of head 0 of the last decoder layer, row t for target piece t, reference forced."""
+    """Attention of the alignment head, row t for target piece t, reference forced."""
     model = MarianMTModel.from_pretrained(folder, attn_implementation="eager").float().eval()
+    at = getattr(model.config, "alignment_head", {"layer": -1, "head": 0, "shifted": False})
     for s, t in zip(src, tgt):
         x, y = tok(s, return_tensors="pt").input_ids, tok(text_target=t, return_tensors="pt").input_ids
         dec = torch.cat([torch.full((1, 1), model.config.decoder_start_token_id), y[:, :-1]], 1)
@@ -55,7 +56,7 @@ def attention(folder, tok, src, tgt):
             out = model(input_ids=x, decoder_input_ids=dec, output_attentions=True)
         sp = tok.convert_ids_to_tokens(x[0].tolist())[:-1]
         tp = tok.convert_ids_to_tokens(y[0].tolist())[:-1]
-        yield sp, tp, out.cross_attentions[-1][0, 0][: len(tp), : len(sp)]
+        yield sp, tp, out.cross_attentions[at["layer"]][0, at["head"]][at["shifted"]:][: len(tp), : len(sp)]
 
 
 def word_of(pieces):

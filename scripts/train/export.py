@@ -40,7 +40,8 @@ def main():
         is_encoder_decoder=True, max_position_embeddings=512, normalize_before=False, normalize_embedding=False,
         num_hidden_layers=shape["encoder"], scale_embedding=True, share_encoder_decoder_embeddings=True,
         static_position_embeddings=True, add_bias_logits=False, add_final_layer_norm=False, tie_word_embeddings=True,
-        use_cache=True, torch_dtype="float16", **special, **search)
+        use_cache=True, torch_dtype="float16",
+        alignment_head=dict(layer=shape["decoder"] - 1, head=1, shifted=True), **special, **search)
     for name, value in (("config", config), ("generation_config", {**special, **search}),
                         ("tokenizer_config", dict(source_lang="ar", target_lang="en", model_max_length=512, separate_vocabs=False,
                                                   tokenizer_class="MarianTokenizer", eos_token="</s>", unk_token="<unk>", pad_token="<pad>"))):

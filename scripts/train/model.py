@@ -37,30 +37,36 @@ dropout = Dropout()
 class SmoothedLoss(torch.autograd.Function):
     """Summed cross-entropy with label smoothing over h @ weight.T + bias (or no bias). The
     gradient is made on the way forward, some rows at a time, so that the
-    logits never leave the cache."""
+    logits never leave the cache; what smoothing adds is the same for every word of the vocabulary, hence two
+    vectors."""
 
     @staticmethod
-    def forward(ctx, h, weight, bias, target, smooth, rows=256):
+    def forward(ctx, h, weight, bias, target, smooth, rows=512):
         low = torch.bfloat16 if torch.is_autocast_enabled(h.device.type) else weight.dtype
         w, h = weight.to(low), h.to(low)
-        dh, dw, total = torch.empty_like(h), torch.zeros_like(weight, dtype=torch.float32), 0.0
-        db = None if bias is None else torch.zeros_like(bias)
-        for at in range(0, len(h), rows):
+        b = None if bias is None else bias.to(low)
+        n, even = len(h), smooth / len(w)
+        dh, dw, gold, held = torch.empty_like(h), torch.zeros_like(w, dtype=torch.float32), 0.0, 0.0
+        db = None if bias is None else torch.zeros_like(bias, dtype=torch.float32)
+        for at in range(0, n, rows):
             part, t = h[at: at + rows], target[at: at + rows, None]
-            z = (part @ w.t()).float()
-            if bias is not None:
-                z.add_(bias)
-            gold, mean = z.gather(1, t), z.mean(1, keepdim=True)
-            lse = z.logsumexp(1, keepdim=True)
-            z.sub_(lse)
-            total += (lse - (1 - smooth) * gold - smooth * mean).sum()
-            g = z.exp_().sub_(smooth / z.shape[1])
-            g.scatter_add_(1, t, torch.full_like(gold, smooth - 1))
-            if bias is not None:
-                db += g.sum(0)
-            g = g.to(low)
-            dh[at: at + rows] = g @ w
+            z = part @ w.t() if b is None else torch.addmm(b, part, w.t())
+            g = z.softmax(1)
+            p = g.gather(1, t).float()
+            gold -= p.clamp_min(1e-30).log().sum()
+            held += z.gather(1, t).float().sum()
+            g.scatter_(1, t, (p - (1 - smooth)).to(low))
+            if db is not None:
+                db += g.sum(0, dtype=torch.float32)
+            torch.mm(g, w, out=dh[at: at + rows])
             dw += g.t() @ part
+        w_sum, h_sum = w.float().sum(0), h.float().sum(0)
+        # sum of all logits, without them
+        total = gold + smooth * held - even * (h_sum @ w_sum + (0 if b is None else n * b.float().sum()))
+        dh -= (even * w_sum).to(low)
+        dw -= even * h_sum
+        if db is not None:
+            db -= even * n
         ctx.save_for_backward(dh, dw.to(weight.dtype), db)
         return total
 
@@ -82,7 +88,7 @@ class Attention(nn.Module):
     def forward(self, x, memory, mask, want=False):
         q, k, v = self.split(self.q_proj(x)), self.split(self.k_proj(memory)), self.split(self.v_proj(memory))
         scores = q @ k.transpose(2, 3) * (1 / math.sqrt(q.shape[-1])) + mask.to(q.dtype)
-        weights = F.log_softmax(scores[:, 0].float(), -1) if want else None
+        weights = F.log_softmax(scores[:, :2].float(), -1) if want else None
         y = F.softmax(scores, -1).to(v.dtype) @ v
         return self.out_proj(y.transpose(1, 2).reshape(x.shape)), weights
 
@@ -146,7 +152,8 @@ class Marian(nn.Module):
         return F.linear(y, self.model.shared.weight) + self.final_logits_bias, logp
 
     def hidden(self, src, tgt_in):
-        """Last hidden state and the log attention of head 0 of the last decoder layer."""
+        """Last hidden state, and the log attention of the first two heads of the last decoder layer, [batch, 2, target,
+        source]."""
         mask = torch.zeros(src.shape, dtype=torch.float32, device=src.device).masked_fill_(src == self.pad, -1e4)[:, None, None, :]
         x = self.embed(src)
         for layer in self.model.encoder.layers:

@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from model import Marian, SmoothedLoss
@@ -91,6 +92,8 @@ class Pairs:
             tgt[b, : len(y)], tgt[b, len(y)] = y, 0
             tgt_in[b, 1: len(y) + 1] = y
             align[b, links[:, 1], links[:, 0]] = 1
+            # what stands for nothing in the source looks at its end
+            align[b, : len(y), len(x)] = align[b, : len(y)].sum(1) == 0
         total = align.sum(2, keepdims=True)
         return [torch.from_numpy(a) for a in (src, tgt_in, tgt, align / np.maximum(total, 1))]
 
@@ -100,9 +103,20 @@ def losses(model, batch, smooth):
     hidden, logp = model.hidden(src, tgt_in)
     real = tgt != model.pad
     ce = SmoothedLoss.apply(hidden[real], model.model.shared.weight, model.final_logits_bias[0], tgt[real], smooth)
-    rows = align.sum(2) > 0
-    ga = -(align * logp).sum(2)[rows].mean() if rows.any() else ce * 0
-    return ce, ga, real.sum()
+    # Head 0 looks for the piece that is to be written, head 1 for the one just read, which it knows.
+    read = F.pad(align, (0, 0, 1, 0))[:, :-1]
+    guide = [-(links * logp[:, head]).sum() / links.sum().clamp_min(1) for head, links in enumerate((align, read))]
+    return ce, guide, real.sum()
+
+
+def make_optimizers(model, rate):
+    """Muon (Jordan et al. 2024) for the matrices between the layers, with updates as large as Adam's would be (Liu et al.
+    2025, section 2.2), and Adam for embeddings, biases and norms."""
+    hidden = [p for name, p in model.named_parameters() if p.dim() == 2 and ".layers." in name]
+    chosen = {id(p) for p in hidden}
+    rest = [p for p in model.parameters() if id(p) not in chosen]
+    return [torch.optim.Muon(hidden, lr=rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.Adam(rest, lr=rate, betas=(0.9, 0.98), eps=1e-9, fused=True)]
 
 
 def exported_shape(folder):
@@ -137,6 +151,7 @@ def main():
     a = p.parse_args()
     if a.threads:
         torch.set_num_threads(a.threads)
+    torch.set_flush_denormal(True)
     torch.manual_seed(int(time.time()))
     rng = random.Random(time.time())
     data, valid = Pairs(a.out + "/train.npz"), Pairs(a.out + "/valid.npz")
@@ -149,21 +164,23 @@ def main():
     elif a.init:
         shape = exported_shape(a.init)
     model = Marian(**shape, drop=a.dropout).to(a.device)
-    opt = torch.optim.Adam(model.parameters(), lr=a.rate, betas=(0.9, 0.98), eps=1e-9, fused=True)
+    optimizers = make_optimizers(model, a.rate)
     step = 0
     if state:
         model.load_state_dict(state["model"])
-        opt.load_state_dict(state["opt"])
+        for opt, saved in zip(optimizers, state["optimizers"]):
+            opt.load_state_dict(saved)
         step = state["step"]
     elif a.init:
         model.load_state_dict({k: v.float() for k, v in load_file(a.init + "/model.safetensors").items()})
     print("parameters", sum(p.numel() for p in model.parameters()), "from update", step, flush=True)
     rates = dict(RATE, **{name: float(times) for name, times in (x.split("=") for x in a.see)})
     start = saved = logged = time.time()
-    sums, first = [0.0, 0.0, 0, 0], step
+    sums, first = [0.0] * 5, step
 
     def save():
-        torch.save({"model": model.state_dict(), "opt": opt.state_dict(), "step": step, "shape": shape}, a.out + "/checkpoint.tmp")
+        torch.save({"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "step": step, "shape": shape},
+                   a.out + "/checkpoint.tmp")
         os.replace(a.out + "/checkpoint.tmp", a.out + "/checkpoint.pt")
         torch.save({"model": model.state_dict(), "shape": shape, "step": step}, f"{a.out}/weights-{step:06d}.pt")
         for old in sorted(glob.glob(a.out + "/weights-*.pt"))[:-12]:
@@ -177,23 +194,25 @@ def main():
                 done = True
                 break
             lr = a.rate * min(1, (step + 1) / a.warmup) * min(1, max(0.02, (1 - spent) / a.decay))
-            for g in opt.param_groups:
-                g["lr"] = lr
+            for opt in optimizers:
+                for g in opt.param_groups:
+                    g["lr"] = lr
             tensors = [t.to(a.device) for t in data.tensors(batch, model.pad)]
             with torch.autocast(a.device, torch.bfloat16, enabled=bool(a.bf16)):
-                ce, ga, n = losses(model, tensors, a.smooth)
-            loss = ce / n + a.guide * ga
-            opt.zero_grad(set_to_none=True)
+                ce, guide, n = losses(model, tensors, a.smooth)
+            loss = ce / n + a.guide * sum(guide)
+            model.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            opt.step()
+            for opt in optimizers:
+                opt.step()
             step += 1
-            sums = [sums[0] + ce.item(), sums[1] + ga.item(), sums[2] + n.item(), sums[3] + 1]
+            sums = [x + y for x, y in zip(sums, (ce.item(), n.item(), 1, *(g.item() for g in guide)))]
             now = time.time()
-            if sums[3] == 50:
-                print(f"{step} loss {sums[0] / sums[2]:.3f} align {sums[1] / 50:.3f} rate {lr:.1e} {sums[2] / (now - logged):.0f} tok/s"
-                      f" {(now - start) / 60:.1f} min", flush=True)
-                sums, logged = [0.0, 0.0, 0, 0], now
+            if sums[2] == 50:
+                print(f"{step} loss {sums[0] / sums[1]:.3f} align {sums[3] / 50:.3f} {sums[4] / 50:.3f} rate {lr:.1e}"
+                      f" {sums[1] / (now - logged):.0f} tok/s {(now - start) / 60:.1f} min", flush=True)
+                sums, logged = [0.0] * 5, now
             if now - saved > a.save_minutes * 60:
                 save()
                 saved = now
@@ -203,7 +222,7 @@ def main():
     with torch.no_grad():
         tot = torch.zeros(2)
         for batch in valid.batches([[i] for i in range(valid.n)], 4000, rng):
-            ce, ga, n = losses(model, [t.to(a.device) for t in valid.tensors(batch, model.pad)], 0.0)
+            ce, _, n = losses(model, [t.to(a.device) for t in valid.tensors(batch, model.pad)], 0.0)
             tot += torch.tensor([ce.item(), n.item()])
     print(f"valid cross-entropy {tot[0] / tot[1]:.3f}", flush=True)
 

@@ -197,7 +197,10 @@ fn info(hub: &Hub, model: &str, out: &mut Output<'_>) -> Result<()> {
         add("", manifest.licence.note.clone());
         add(
             "alignment",
-            manifest.alignment.map(|at| format!("layer {}, head {}", at.layer, at.head)),
+            manifest.alignment.map(|at| {
+                let late = if at.shifted { ", one step late" } else { "" };
+                format!("layer {}, head {}{late}", at.layer, at.head)
+            }),
         );
         for score in &manifest.quality {
             let text = format!("{} {} {} ({})", score.set, score.metric, score.value, score.source);

@@ -12,7 +12,7 @@ mod search;
 use rayon::prelude::*;
 
 use crate::Result;
-use crate::models::{Seq2Seq, Session};
+use crate::models::{ModelInfo, Seq2Seq, Session};
 pub use options::Options;
 use search::Search;
 
@@ -23,7 +23,8 @@ pub struct Hypothesis {
     pub ids: Vec<u32>,
     /// The model's natural log-probability of each id.
     pub log_probs: Vec<f32>,
-    /// What the alignment head looked at when each id was written, `[ids][source]`.
+    /// What the alignment head looked at for each id, `[ids][source]`: when it was written, or, of a
+    /// shifted head, when it was read.
     pub attention: Vec<Vec<f32>>,
     /// What hypotheses are ranked by: the sum of log-probabilities, after constraints, over the
     /// length penalty.
@@ -106,6 +107,7 @@ pub fn force(
             for output in &mut outputs {
                 output.score =
                     output.log_probs.iter().sum::<f32>() / output.ids.len().max(1) as f32;
+                output.settle(model.info());
             }
             Ok(outputs)
         },
@@ -121,6 +123,15 @@ impl Hypothesis {
             score: 0.0,
             cut: false,
             retried: false,
+        }
+    }
+
+    /// Gives each id the attention of the step that read it, if the model's alignment is shifted. The
+    /// last id, mostly the end of the sentence, is read by none and keeps its own.
+    fn settle(&mut self, info: &ModelInfo) {
+        if let (true, Some(last)) = (info.shifted_alignment, self.attention.last().cloned()) {
+            self.attention.remove(0);
+            self.attention.push(last);
         }
     }
 }
@@ -201,7 +212,9 @@ fn search(
         }
         session.select(&parents);
     }
-    Ok(searches.into_iter().map(Search::finish).collect())
+    let mut outputs: Vec<Vec<Hypothesis>> = searches.into_iter().map(Search::finish).collect();
+    outputs.iter_mut().flatten().for_each(|hypothesis| hypothesis.settle(model.info()));
+    Ok(outputs)
 }
 
 #[cfg(test)]
@@ -222,6 +235,25 @@ mod tests {
             ..GenerationConfig::default()
         };
         Options::new(&generation, model.info())
+    }
+
+    #[test]
+    fn a_shifted_alignment_is_the_one_of_the_step_that_read_the_token() {
+        let mut model = copying();
+        let source: &[u32] = &[3, 4, 5, 0];
+        // The fake model's attention stands on the source token with the number of the step.
+        let looks = |hypothesis: &Hypothesis| -> Vec<usize> {
+            let at = |row: &Vec<f32>| row.iter().position(|&weight| weight == 1.0);
+            hypothesis.attention.iter().filter_map(at).collect()
+        };
+        let options = options(&model, 2);
+        let found = generate(&model, &[source], &options, 64).unwrap();
+        assert_eq!(looks(&found[0][0]), [0, 1, 2, 3]);
+        model.info.shifted_alignment = true;
+        let found = generate(&model, &[source], &options, 64).unwrap();
+        assert_eq!((looks(&found[0][0]), &*found[0][0].ids), (vec![1, 2, 3, 3], source));
+        let forced = force(&model, &[(source, source)], 64).unwrap();
+        assert_eq!(looks(&forced[0]), [1, 2, 3, 3]);
     }
 
     fn ids(outputs: &[Vec<Hypothesis>]) -> Vec<&[u32]> {

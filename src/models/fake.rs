@@ -9,7 +9,7 @@ type Next = dyn Fn(&[u32], &[u32]) -> Vec<f32> + Send + Sync;
 /// Gives as logits what its function says for a source and the target so far (start token
 /// included). Looks at the source from left to right, one token a step.
 pub(crate) struct Fake {
-    info: ModelInfo,
+    pub(crate) info: ModelInfo,
     next: Box<Next>,
 }
 
@@ -26,6 +26,7 @@ impl Fake {
             decoder_start: vocab as u32 - 1,
             decoder_layers: 1,
             decoder_heads: 1,
+            shifted_alignment: false,
         };
         Fake { info, next: Box::new(next) }
     }

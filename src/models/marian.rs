@@ -39,6 +39,9 @@ struct Config {
     normalize_embedding: bool,
     pad_token_id: u32,
     decoder_start_token_id: Option<u32>,
+    /// Not a field of transformers': the head that a checkpoint of this program's own training says
+    /// aligns words.
+    alignment_head: Option<AlignmentHead>,
 }
 
 impl Default for Config {
@@ -61,6 +64,7 @@ impl Default for Config {
             normalize_embedding: false,
             pad_token_id: 58100,
             decoder_start_token_id: None,
+            alignment_head: None,
         }
     }
 }
@@ -106,6 +110,12 @@ impl Config {
             (config.decoder_start() as usize) < config.decoder_vocab(),
             format!("the start token {} is not in the vocabulary", config.decoder_start()),
         )?;
+        if let Some(AlignmentHead { layer, head, .. }) = config.alignment_head {
+            check(
+                layer < config.decoder_layers && head < config.decoder_attention_heads,
+                format!("field `alignment_head`: there is no head {head} of layer {layer}"),
+            )?;
+        }
         if config.normalize_embedding {
             return Err(Error::Unsupported {
                 path,
@@ -148,8 +158,8 @@ pub struct Marian {
 }
 
 impl Marian {
-    /// Reads the weights of a checkpoint. Alignment will be read at `head`, by default head 0 of
-    /// the last layer, the one that Marian supervises (marian-dev, `src/models/transformer.h`,
+    /// Reads the weights of a checkpoint. Alignment will be read at `head`, by default at the one
+    /// that the configuration names, or head 0 of the last layer, which Marian supervises (marian-dev, `src/models/transformer.h`,
     /// `collectOneHead`).
     pub fn load(
         checkpoint: &Checkpoint,
@@ -157,7 +167,8 @@ impl Marian {
         compute: Compute,
     ) -> Result<Self> {
         let config = Config::read(checkpoint)?;
-        let head = head.unwrap_or(AlignmentHead { layer: config.decoder_layers - 1, head: 0 });
+        let last = AlignmentHead { layer: config.decoder_layers - 1, head: 0, shifted: false };
+        let head = head.or(config.alignment_head).unwrap_or(last);
         let (layers, heads) = (config.decoder_layers, config.decoder_attention_heads);
         if head.layer >= layers || head.head >= heads {
             return Err(Error::Usage(format!(
@@ -216,6 +227,7 @@ impl Marian {
                 decoder_start: config.decoder_start(),
                 decoder_layers: config.decoder_layers,
                 decoder_heads: config.decoder_attention_heads,
+                shifted_alignment: head.shifted,
             },
             alignment: head,
             source_embedding: Embedding::new(source, scale, positions)?,
@@ -550,7 +562,7 @@ impl MarianSession<'_> {
         let input = layer.cross_norm.input(x, normed);
         layer.cross_query.forward(input, Epilogue::Store, workspace, projected)?;
         let source = |row: usize| self.sentences.of(owner[row]);
-        let AlignmentHead { layer: watched, head } = self.model.alignment;
+        let AlignmentHead { layer: watched, head, .. } = self.model.alignment;
         let watch = if i == watched { head..head + 1 } else { 0..0 };
         let seen = |row: usize, weights: &[f32]| {
             attention[row].clear();

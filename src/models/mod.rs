@@ -33,6 +33,8 @@ pub struct ModelInfo {
     pub decoder_layers: usize,
     /// Heads of a decoder layer.
     pub decoder_heads: usize,
+    /// Whether alignment comes one step late (see [`AlignmentHead::shifted`]).
+    pub shifted_alignment: bool,
 }
 
 /// An encoder-decoder model with its weights.
@@ -88,6 +90,12 @@ pub struct AlignmentHead {
     pub layer: usize,
     /// Head of that layer, counted from 0.
     pub head: usize,
+    /// Whether the head was trained to look for the token just read rather than for the one about
+    /// to be written: what a token stands for is then seen one step later, when the decoder knows
+    /// the token (Chen et al. 2020, "Accurate Word Alignment Induction from Neural Machine
+    /// Translation", section 3).
+    #[serde(default)]
+    pub shifted: bool,
 }
 
 /// Loads the model of a checkpoint, with the architecture that its `model_type` names. Alignment is

@@ -63,10 +63,10 @@ impl T5 {
         let (layers, heads) = (config.decoder_layers, config.heads);
         let alignment = match head {
             None => (layers - 1, 0..heads),
-            Some(AlignmentHead { layer, head }) if layer < layers && head < heads => {
+            Some(AlignmentHead { layer, head, .. }) if layer < layers && head < heads => {
                 (layer, head..head + 1)
             }
-            Some(AlignmentHead { layer, head }) => {
+            Some(AlignmentHead { layer, head, .. }) => {
                 return Err(Error::Usage(format!(
                     "no head {head} of layer {layer} to read alignment from: the decoder has {layers} layers of {heads} heads"
                 )));
@@ -95,6 +95,7 @@ impl T5 {
                 decoder_start: config.decoder_start,
                 decoder_layers: config.decoder_layers,
                 decoder_heads: config.heads,
+                shifted_alignment: head.is_some_and(|head| head.shifted),
             },
             alignment,
             embedding: Embedding::plain(Table::Float32(embedding.clone()))?,

@@ -58,7 +58,7 @@ fn encoder_states_logits_and_attention_equal_transformers() {
 
             for layer in 0..whole.info.decoder_layers {
                 for head in 0..whole.info.decoder_heads {
-                    let head_of = Some(AlignmentHead { layer, head });
+                    let head_of = Some(AlignmentHead { layer, head, shifted: false });
                     let model = model(shape, head_of, Compute::Float32);
                     let mut session = model.session(&[&run.source]).unwrap();
                     let (mut all, mut attention) = (Vec::new(), Vec::new());
@@ -171,7 +171,7 @@ fn bad_configurations_are_errors() {
             Checkpoint::open(dir.path()).and_then(|c| Marian::load(&c, None, Compute::Float32));
         assert!(loaded.is_err(), "{to}");
     }
-    let head = Some(AlignmentHead { layer: 2, head: 0 });
+    let head = Some(AlignmentHead { layer: 2, head: 0, shifted: false });
     assert!(
         Marian::load(&Checkpoint::open(&folder("opus")).unwrap(), head, Compute::Float32).is_err()
     );

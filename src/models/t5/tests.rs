@@ -74,7 +74,7 @@ fn encoder_states_logits_and_attention_equal_transformers() {
             assert_eq!(run.cross_attention.len(), whole.info.decoder_layers);
             for (layer, theirs) in run.cross_attention.iter().enumerate() {
                 for head in 0..heads {
-                    let head_of = Some(AlignmentHead { layer, head });
+                    let head_of = Some(AlignmentHead { layer, head, shifted: false });
                     let (logits, attention) = force(&model(shape, head_of, Compute::Float32), &run);
                     let theirs = &theirs[head * size..(head + 1) * size];
                     logits_off = logits_off.max(distance(&logits, &run.logits));
@@ -189,7 +189,7 @@ fn bad_configurations_are_errors() {
     for (from, to) in changes {
         assert!(changed("t5", from, to).is_err(), "{to}");
     }
-    let head = Some(AlignmentHead { layer: 2, head: 0 });
+    let head = Some(AlignmentHead { layer: 2, head: 0, shifted: false });
     let checkpoint = Checkpoint::open(&folder("t5")).unwrap();
     assert!(T5::load(&checkpoint, head, Compute::Float32).is_err());
 }
