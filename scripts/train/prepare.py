@@ -69,24 +69,35 @@ def swap_names(ar, en, names, rng):
 
 
 def swap_numbers(ar, en, rng):
-    """A number that stands once on both sides becomes another of its length."""
-    number = re.compile(r"(?<![\w.,])\d+(?![\w])")
+    """A number that stands once on both sides becomes another of its form."""
+    number = re.compile(r"(?<![\w.,])\d+(?:[.,]\d+)*(?![\w])")
     west = str.maketrans("٠١٢٣٤٥٦٧٨٩", "0123456789")
     na, ne = number.findall(ar.translate(west)), number.findall(en)
-    for n in set(na) & set(ne):
+    for n in sorted(set(na) & set(ne)):
         if len(n) > 1 and na.count(n) == ne.count(n) == 1 and rng.random() < 0.5:
-            lo = 10 ** (len(n) - 1)
-            new = str(rng.randrange(1900, 2030) if re.match("(19|20)..$", n) else rng.randrange(lo, 10 * lo))
-            ar = re.sub(rf"(?<!\d){n}(?!\d)", new, ar.translate(west))
-            en = re.sub(rf"(?<!\d){n}(?!\d)", new, en)
+            new = re.sub(r"\d", lambda m: str(rng.randrange(10)), n)
+            if new[0] == "0" and n[0] != "0":
+                new = str(rng.randrange(1, 10)) + new[1:]
+            if re.match(r"(19|20)\d\d$", n):
+                new = str(rng.randrange(1900, 2030))
+            ar, en = (re.sub(rf"(?<![\d.,]){re.escape(n)}(?!\d)", new, x) for x in (ar.translate(west), en))
     if rng.random() < 0.15:
         ar = re.sub(r"\d+", lambda m: m.group().translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")), ar)
     return ar, en
 
 
-def copies(texts, rng, n=6000):
+def swap_latin(ar, en, words, rng):
+    """A Latin word kept in the Arabic becomes another of its kind."""
+    for w in sorted(set(re.findall(r"(?<![\w-])[A-Za-z][A-Za-z-]+(?![\w-])", ar))):
+        whole = rf"(?<![\w-]){re.escape(w)}(?![\w-])"
+        if len(re.findall(whole, en)) == len(re.findall(whole, ar)) == 1:
+            new = "".join(rng.choices("ABCDEFGHIJKLMNOPRSTUVW", k=len(w))) if w.isupper() and len(w) < 6 else rng.choice(words)
+            ar, en = (re.sub(whole, new, x) for x in (ar, en))
+    return ar, en
+
+
+def copies(words, rng, n=6000):
     """Lines to be passed through as they are."""
-    words = sorted({w for t in texts for w in re.findall(r"\b[A-Z][A-Za-z0-9-]{2,}\b", t)})
     pick = lambda: rng.choice(words)
     num = lambda k: str(rng.randrange(10 ** k))
     forms = [
@@ -132,9 +143,14 @@ def main():
     names = [p for n in ("lexicon_names", "cities") for p in sets.get(n, []) if p[0][0] not in "ال"]
     if "tatoeba" in sets and names:
         sets["tatoeba"] = [swap_names(*p, names, rng) for p in sets["tatoeba"]]
+    latin = sorted({w for t in running for w in re.findall(r"\b[A-Z][A-Za-z0-9-]{2,}\b", t)})
+    written = sets["written"]
     for name in sets:
         sets[name] = [swap_numbers(*p, rng) for p in sets[name]]
-    sets["copy"] = list(copies(running, rng)) if running else []
+    if latin:
+        # The written pairs once more, as far as that makes them new.
+        sets["written"] += [swap_latin(*swap_numbers(*p, rng), latin, rng) for p in written if re.search(r"\d\d|[A-Za-z]", p[0])]
+        sets["copy"] = list(copies(latin, rng))
     os.makedirs(a.out, exist_ok=True)
     seen = set()
     with open(a.out + "/train.tsv", "w", encoding="utf-8") as f:

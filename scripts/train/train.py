@@ -11,10 +11,12 @@ import glob
 import json
 import os
 import random
+import tempfile
 import time
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
@@ -64,7 +66,8 @@ class Pairs:
                 lines.append(group)
         return lines
 
-    def batches(self, lines, tokens, rng):
+    def batches(self, lines, tokens, rng, workers=1):
+        """Shuffled, but batches for different workers at the same time are about as long."""
         size = lambda g: (sum(len(self.part("src", i)) for i in g), sum(len(self.part("tgt", i)) for i in g))
         sized = [(s, g) for g in lines if max(s := size(g)) <= self.max_len]
         rng.shuffle(sized)
@@ -78,8 +81,9 @@ class Pairs:
             batch.append(g)
             longest = longest_now
         out.append(batch)
-        rng.shuffle(out)
-        return out
+        shared = [out[i: i + workers] for i in range(0, len(out) - workers + 1, workers)]
+        rng.shuffle(shared)
+        return [batch for group in shared for batch in group]
 
     def tensors(self, batch, pad):
         rows = [self.joined(g) for g in batch]
@@ -119,6 +123,19 @@ def make_optimizers(model, rate):
             torch.optim.Adam(rest, lr=rate, betas=(0.9, 0.98), eps=1e-9, fused=True)]
 
 
+def average_over_workers(model, figures):
+    """Gradients, and a vector of figures, become their means over all workers."""
+    if not dist.is_initialized():
+        return figures
+    grads = [p.grad for p in model.parameters()]
+    flat = torch.cat([g.flatten() for g in grads] + [figures])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for g, mean in zip(grads, flat.split([g.numel() for g in grads] + [len(figures)])):
+        g.copy_(mean.view_as(g))
+    return flat[-len(figures):]
+
+
 def exported_shape(folder):
     c = json.load(open(folder + "/config.json", encoding="utf-8"))
     return dict(vocab=c["vocab_size"], d=c["d_model"], heads=c["encoder_attention_heads"], ffn=c["encoder_ffn_dim"],
@@ -148,12 +165,25 @@ def main():
     p.add_argument("--init", help="begin with the weights of this exported folder (same vocabulary)")
     p.add_argument("--steps", type=int, default=0, help="stop after so many updates (for a trial)")
     p.add_argument("--threads", type=int)
+    p.add_argument("--workers", type=int, default=1, help="processes that share the batches of an update, on a CPU; best one"
+                   " to a core, with one thread each")
     a = p.parse_args()
+    a.seed = int(time.time())
+    if a.workers == 1:
+        return train(0, a)
+    with tempfile.TemporaryDirectory() as tmp:
+        a.meet = f"file://{tmp}/meet"
+        torch.multiprocessing.spawn(train, (a,), a.workers)
+
+
+def train(rank, a):
+    if a.workers > 1:
+        dist.init_process_group("gloo", init_method=a.meet, rank=rank, world_size=a.workers)
     if a.threads:
         torch.set_num_threads(a.threads)
     torch.set_flush_denormal(True)
-    torch.manual_seed(int(time.time()))
-    rng = random.Random(time.time())
+    torch.manual_seed(a.seed)
+    rng = random.Random(a.seed)
     data, valid = Pairs(a.out + "/train.npz"), Pairs(a.out + "/valid.npz")
     vocab = len(json.load(open(a.out + "/vocab.json", encoding="utf-8")))
     shape = dict(vocab=vocab, d=a.dim, heads=a.heads, ffn=a.ffn, encoder=a.encoder, decoder=a.decoder)
@@ -173,7 +203,8 @@ def main():
         step = state["step"]
     elif a.init:
         model.load_state_dict({k: v.float() for k, v in load_file(a.init + "/model.safetensors").items()})
-    print("parameters", sum(p.numel() for p in model.parameters()), "from update", step, flush=True)
+    say = lambda *text: rank or print(*text, flush=True)
+    say("parameters", sum(p.numel() for p in model.parameters()), "from update", step)
     rates = dict(RATE, **{name: float(times) for name, times in (x.split("=") for x in a.see)})
     start = saved = logged = time.time()
     sums, first = [0.0] * 5, step
@@ -186,13 +217,10 @@ def main():
         for old in sorted(glob.glob(a.out + "/weights-*.pt"))[:-12]:
             os.remove(old)
 
-    done = False
-    while not done:
-        for batch in data.batches(data.epoch(rng, rates), a.tokens, rng):
-            spent = (time.time() - start) / 60 / a.minutes
-            if spent >= 1 or (a.steps and step - first >= a.steps):
-                done = True
-                break
+    spent = 0.0  # part of the minutes
+    while spent < 1:
+        batches = data.batches(data.epoch(rng, rates), a.tokens, rng, a.workers)
+        for batch in batches[rank:: a.workers]:
             lr = a.rate * min(1, (step + 1) / a.warmup) * min(1, max(0.02, (1 - spent) / a.decay))
             for opt in optimizers:
                 for g in opt.param_groups:
@@ -203,20 +231,28 @@ def main():
             loss = ce / n + a.guide * sum(guide)
             model.zero_grad()
             loss.backward()
+            figures = torch.stack([ce.detach(), n, *(g.detach() for g in guide), n * 0 + (time.time() - start) / 60 / a.minutes])
+            *figures, spent = average_over_workers(model, figures).tolist()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for opt in optimizers:
                 opt.step()
             step += 1
-            sums = [x + y for x, y in zip(sums, (ce.item(), n.item(), 1, *(g.item() for g in guide)))]
+            sums = [x + y for x, y in zip(sums, (*figures, 1))]
             now = time.time()
-            if sums[2] == 50:
-                print(f"{step} loss {sums[0] / sums[1]:.3f} align {sums[3] / 50:.3f} {sums[4] / 50:.3f} rate {lr:.1e}"
-                      f" {sums[1] / (now - logged):.0f} tok/s {(now - start) / 60:.1f} min", flush=True)
+            if sums[-1] == 50:
+                say(f"{step} loss {sums[0] / sums[1]:.3f} align {sums[2] / 50:.3f} {sums[3] / 50:.3f} rate {lr:.1e}"
+                    f" {a.workers * sums[1] / (now - logged):.0f} tok/s {(now - start) / 60:.1f} min")
                 sums, logged = [0.0] * 5, now
-            if now - saved > a.save_minutes * 60:
+            if not rank and now - saved > a.save_minutes * 60:
                 save()
                 saved = now
-        print("epoch", flush=True)
+            if a.steps and step - first >= a.steps:
+                spent = 1
+            if spent >= 1:
+                break
+        say("epoch")
+    if rank:
+        return
     save()
     model.eval()
     with torch.no_grad():
