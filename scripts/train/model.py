@@ -41,34 +41,41 @@ class SmoothedLoss(torch.autograd.Function):
     vectors."""
 
     @staticmethod
-    def forward(ctx, h, weight, bias, target, smooth, rows=512):
+    def forward(ctx, h, weight, bias, target, smooth, rows=256):
         low = torch.bfloat16 if torch.is_autocast_enabled(h.device.type) else weight.dtype
+        # autocast would take the softmax in float32, and copy the logits to and fro
+        with torch.autocast(h.device.type, enabled=False):
+            return SmoothedLoss.rounded(ctx, h, weight, bias, target, smooth, rows, low)
+
+    @staticmethod
+    def rounded(ctx, h, weight, bias, target, smooth, rows, low):
         w, h = weight.to(low), h.to(low)
         b = None if bias is None else bias.to(low)
-        n, even = len(h), smooth / len(w)
-        dh, dw, gold, held = torch.empty_like(h), torch.zeros_like(w, dtype=torch.float32), 0.0, 0.0
+        n, even, sure = len(h), smooth / len(w), 1 - smooth
+        dh, dw, loss, gold = torch.empty_like(h), torch.zeros_like(w, dtype=torch.float32), 0.0, 0.0
         db = None if bias is None else torch.zeros_like(bias, dtype=torch.float32)
+        ones = h.new_ones(1, rows)
         for at in range(0, n, rows):
             part, t = h[at: at + rows], target[at: at + rows, None]
             z = part @ w.t() if b is None else torch.addmm(b, part, w.t())
-            g = z.softmax(1)
-            p = g.gather(1, t).float()
-            gold -= p.clamp_min(1e-30).log().sum()
-            held += z.gather(1, t).float().sum()
-            g.scatter_(1, t, (p - (1 - smooth)).to(low))
+            p = z.softmax(1)
+            loss -= p.gather(1, t).float().clamp_min(1e-30).log().sum()
+            gold += z.gather(1, t).float().sum()
             if db is not None:
-                db += g.sum(0, dtype=torch.float32)
-            torch.mm(g, w, out=dh[at: at + rows])
-            dw += g.t() @ part
+                db += (ones[:, : len(p)] @ p)[0]
+            torch.mm(p, w, out=dh[at: at + rows])
+            dw += p.t() @ part
+        # From the probabilities the gradient takes the target's 1 - smooth, and smooth shared out to all words.
         w_sum, h_sum = w.float().sum(0), h.float().sum(0)
-        # sum of all logits, without them
-        total = gold + smooth * held - even * (h_sum @ w_sum + (0 if b is None else n * b.float().sum()))
-        dh -= (even * w_sum).to(low)
+        dh -= w[target] * sure + (even * w_sum).to(low)
+        dw.index_add_(0, target, h.float(), alpha=-sure)
         dw -= even * h_sum
+        bias_sum = 0.0
         if db is not None:
-            db -= even * n
+            db -= sure * torch.bincount(target, minlength=len(db)) + even * n
+            bias_sum = n * b.float().sum()
         ctx.save_for_backward(dh, dw.to(weight.dtype), db)
-        return total
+        return loss + smooth * gold - even * (h_sum @ w_sum + bias_sum)
 
     @staticmethod
     def backward(ctx, grad):

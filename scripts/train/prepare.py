@@ -148,8 +148,8 @@ def main():
     for name in sets:
         sets[name] = [swap_numbers(*p, rng) for p in sets[name]]
     if latin:
-        # The written pairs once more, as far as that makes them new.
-        sets["written"] += [swap_latin(*swap_numbers(*p, rng), latin, rng) for p in written if re.search(r"\d\d|[A-Za-z]", p[0])]
+        # The written pairs twice more, as far as that makes them new.
+        sets["written"] += [swap_latin(*swap_numbers(*p, rng), latin, rng) for p in written * 2 if re.search(r"\d\d|[A-Za-z]", p[0])]
         sets["copy"] = list(copies(latin, rng))
     os.makedirs(a.out, exist_ok=True)
     seen = set()
