@@ -2,8 +2,10 @@
 //! too, whatever a small model makes of it. Only a word that stands for the lost one, by its
 //! links, is replaced, and every replacement is reported.
 
+use std::ops::Range;
+
 use crate::align::Link;
-use crate::text::{Span, is_number, literal, lost, unknown_numbers};
+use crate::text::{Span, is_latin, is_number, literal, lost, unknown_numbers};
 
 /// Bytes of `target` to be replaced, each with its new text, in order and apart. `links` are those
 /// of `target_words` to `source_words`.
@@ -24,7 +26,7 @@ pub fn replacements(
     let mut found: Vec<(Span, String)> = Vec::new();
     for (s, word) in source_words.iter().enumerate().filter(|(_, word)| lost.contains(word)) {
         let linked = links.iter().filter(|link| link.source == s);
-        let written = literal(word.of(source));
+        let mut written = literal(word.of(source));
         let place = if is_number(word.of(source)) {
             let mut linked: Vec<&Link> =
                 linked.filter(|link| unknown.contains(&target_words[link.target])).collect();
@@ -39,7 +41,22 @@ pub fn replacements(
                 Some(Span::new(word.start + first, word.start + last + 1))
             })
         } else {
-            name(s, links, target, target_words)
+            // A name of several words is put back whole, unless a part of it stands elsewhere.
+            let run = name_around(s, source, source_words);
+            let parts = run.clone().filter(|part| !lost.contains(&source_words[*part]));
+            let parts: Vec<String> = parts.map(|p| literal(source_words[p].of(source))).collect();
+            let whole = place_of(run.clone(), s, links, target, target_words).filter(|place| {
+                let elsewhere = [&target[..place.start], &target[place.end..]];
+                !parts.iter().any(|part| elsewhere.iter().any(|text| text.contains(part)))
+            });
+            match whole {
+                Some(place) => {
+                    let name = source_words[run.start].cover(source_words[run.end - 1]);
+                    written = literal(name.of(source));
+                    Some(place)
+                }
+                None => place_of(s..s + 1, s, links, target, target_words),
+            }
         };
         if let Some(place) = place
             && found.iter().all(|(other, _)| other.overlap(place) == 0)
@@ -51,12 +68,32 @@ pub fn replacements(
     found
 }
 
-/// The neighbouring words with letters that stand for source word `s` and no other.
-fn name(s: usize, links: &[Link], target: &str, words: &[Span]) -> Option<Span> {
+/// Source word `s` and the Latin words around it with only spaces between.
+fn name_around(s: usize, source: &str, words: &[Span]) -> Range<usize> {
+    let joined = |i: usize| {
+        let between = &source[words[i].end..words[i + 1].start];
+        between.trim().is_empty()
+            && is_latin(words[i].of(source))
+            && is_latin(words[i + 1].of(source))
+    };
+    let first = (0..s).rev().take_while(|&i| joined(i)).last().unwrap_or(s);
+    let last = (s..words.len() - 1).take_while(|&i| joined(i)).last().map_or(s, |i| i + 1);
+    first..last + 1
+}
+
+/// The neighbouring words with letters that stand for source words of `run` and no others, among them the
+/// one that stands most for `s`.
+fn place_of(
+    run: Range<usize>,
+    s: usize,
+    links: &[Link],
+    target: &str,
+    words: &[Span],
+) -> Option<Span> {
     let own = |t: usize| {
         let mut linked = links.iter().filter(|link| link.target == t).peekable();
         linked.peek().is_some()
-            && linked.all(|link| link.source == s)
+            && linked.all(|link| run.contains(&link.source))
             && words[t].of(target).contains(char::is_alphabetic)
     };
     let best = links.iter().filter(|link| link.source == s && own(link.target));
@@ -126,6 +163,20 @@ mod tests {
             ("عام ١٩٥٠ وحده", "In 1970s, alone", &[(1, 1)][..], "In 1950s, alone"),
             ("باع ٢٬٣٥٠ كتابا", "He sold 23,500 books", &[], "He sold 2,350 books"),
             ("شركة Nadim هنا", "The Nad Dim company", &[(1, 1), (1, 2)], "The Nadim company"),
+            // A name of several words, parts of which are there.
+            (
+                "شركة Nadim Tours هنا",
+                "The Nadim Tooors company",
+                &[(1, 1), (2, 2)],
+                "The Nadim Tours company",
+            ),
+            ("شركة Nadim Tours هنا", "The Nad company", &[(2, 1)], "The Nadim Tours company"),
+            (
+                "شركة Nadim Tours هنا",
+                "The Tours of Nad company",
+                &[(2, 1), (1, 3)],
+                "The Tours of Nadim company",
+            ),
             // Nothing stands for the lost word, or what does stands for another too.
             ("شركة Nadim هنا", "The company", &[], "The company"),
             ("شركة Nadim هنا", "The company", &[(0, 1), (1, 1)], "The company"),

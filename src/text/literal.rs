@@ -23,7 +23,7 @@ pub fn lost(source: &str, words: &[Span], target: &str) -> Vec<Span> {
 }
 
 /// Whether a word is written in Latin letters; a single one, as of a unit, does not count.
-fn is_latin(word: &str) -> bool {
+pub fn is_latin(word: &str) -> bool {
     word.chars().filter(char::is_ascii_alphabetic).nth(1).is_some()
 }
 
@@ -60,12 +60,19 @@ pub fn unknown_numbers(source: &str, target: &str, words: &[Span]) -> Vec<Span> 
     words.iter().copied().filter(|word| added(word.of(target))).collect()
 }
 
-/// The numbers of a text as ASCII digits, without separators and leading zeros: `١٬٥٠٠` and
-/// `1,500` are `1500`, `12:30` is `12` and `30`.
+/// The numbers of a text as ASCII digits, without leading zeros and separators of thousands: `١٬٥٠٠`
+/// and `1,500` are `1500`, `2,3` and `2.3` are `2.3`, `12:30` is `12` and `30`.
 fn numbers(text: &str) -> impl Iterator<Item = String> {
-    let inside = |c: char| digit(c).is_some() || matches!(c, '.' | ',' | '٫' | '٬' | '،');
-    text.split(move |c| !inside(c)).filter_map(|number| {
-        let mut digits: String = number.chars().filter_map(digit).collect();
+    let separator = |c: char| matches!(c, '.' | ',' | '٫' | '٬' | '،');
+    text.split(move |c| digit(c).is_none() && !separator(c)).filter_map(move |number| {
+        let mut digits = String::new();
+        for (i, group) in number.split(separator).filter(|group| !group.is_empty()).enumerate() {
+            // What is not three digits long is no group of thousands, but a fraction.
+            if i > 0 && group.chars().count() != 3 {
+                digits.push('.');
+            }
+            digits.extend(group.chars().filter_map(digit));
+        }
         let zeros = digits.len() - digits.trim_start_matches('0').len();
         digits.drain(..zeros.min(digits.len().saturating_sub(1)));
         (!digits.is_empty()).then_some(digits)
@@ -198,6 +205,9 @@ mod tests {
         }
         assert_eq!(lost_words("بلغ العدد ١٬٥٠٠ شخص", "The number reached 150"), ["١٬٥٠٠"]);
         assert_eq!(lost_words("في الساعة 12:30", "At 12"), ["12:30"]);
+        assert!(lost_words("نحو 2,3 مليون", "about 2.3 million").is_empty());
+        assert_eq!(lost_words("نحو 2.3 مليون", "about 23 million"), ["2.3"]);
+        assert_eq!(lost_words("من 1,234,567 إلى 0.5", "from 1234567 to 05"), ["0.5"]);
     }
 
     #[test]

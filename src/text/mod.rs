@@ -11,7 +11,7 @@ mod words;
 
 pub use chars::has_arabic_letter;
 pub use lines::{cut_line, segment_lines};
-pub use literal::{added, is_number, literal, lost, unknown_numbers};
+pub use literal::{added, is_latin, is_number, literal, lost, unknown_numbers};
 pub use mapped::Mapped;
 pub use normalize::Normalization;
 pub use segment::{Segment, SegmentKind, break_points, cut_point, segment};
