@@ -2,6 +2,7 @@
 //! [`Translation`] is made.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -18,6 +19,8 @@ use crate::{Result, check, restore};
 pub struct Translator {
     model: Box<dyn Seq2Seq>,
     tokenizer: Box<dyn Tokenizer>,
+    /// By target id, whether the token has a letter.
+    letters: Arc<[bool]>,
     generation: GenerationConfig,
 }
 
@@ -212,7 +215,9 @@ impl Translator {
         }
         let tokenizer = tokenizer::open(folder)?;
         let model = models::load(&checkpoint, head, compute)?;
-        Ok(Translator { model, tokenizer, generation: checkpoint.generation().clone() })
+        let letter = |id| tokenizer.piece(id).contains(char::is_alphabetic);
+        let letters = (0..tokenizer.vocab_size() as u32).map(letter).collect();
+        Ok(Translator { model, tokenizer, letters, generation: checkpoint.generation().clone() })
     }
 
     /// Refuses a model whose translations are noise; see [`check::self_test`].
@@ -229,7 +234,7 @@ impl Translator {
     pub fn settings(&self) -> Settings {
         let decode = decode::Options::new(&self.generation, self.info());
         Settings {
-            decode: decode::Options { guard_loops: true, ..decode },
+            decode: decode::Options { guard_loops: true, letters: self.letters.clone(), ..decode },
             normalization: Normalization::default(),
             align: align::Options::default(),
             max_input_tokens: MAX_INPUT_TOKENS.min(self.info().max_positions),

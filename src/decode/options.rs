@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use crate::checkpoint::{EarlyStopping, GenerationConfig};
 use crate::models::ModelInfo;
 use crate::{Error, Result};
@@ -37,6 +39,9 @@ pub struct Options {
     /// and outputs are bounded by three times the source's length (as marian-decoder's
     /// `--max-length-factor 3`).
     pub guard_loops: bool,
+    /// By target id, whether a token has a letter; of ids beyond it that is not known. Words come four
+    /// times in a row only in a loop, digits also in 10,000.
+    pub letters: Arc<[bool]>,
 }
 
 impl Options {
@@ -59,6 +64,7 @@ impl Options {
             forced_eos_token_id: generation.forced_eos_token_id,
             eos_token_id: generation.eos_token_id.clone(),
             guard_loops: false,
+            letters: Arc::default(),
         }
     }
 
