@@ -24,7 +24,12 @@ pub fn replacements(
     let numbers = lost.iter().filter(|word| is_number(word.of(source))).count();
     let only = (numbers == 1 && unknown.len() == 1).then(|| unknown[0]);
     let mut found: Vec<(Span, String)> = Vec::new();
+    // Source words before it are dealt with.
+    let mut done = 0;
     for (s, word) in source_words.iter().enumerate().filter(|(_, word)| lost.contains(word)) {
+        if s < done {
+            continue;
+        }
         let linked = links.iter().filter(|link| link.source == s);
         let mut written = literal(word.of(source));
         let place = if is_number(word.of(source)) {
@@ -51,6 +56,7 @@ pub fn replacements(
             });
             match whole {
                 Some(place) => {
+                    done = run.end;
                     let name = source_words[run.start].cover(source_words[run.end - 1]);
                     written = literal(name.of(source));
                     Some(place)
@@ -176,6 +182,12 @@ mod tests {
                 "The Tours of Nad company",
                 &[(2, 1), (1, 3)],
                 "The Tours of Nadim company",
+            ),
+            (
+                "شركة Nadim Tours هنا",
+                "The Nad and Toors",
+                &[(1, 1), (2, 3)],
+                "The Nadim Tours and Toors",
             ),
             // Nothing stands for the lost word, or what does stands for another too.
             ("شركة Nadim هنا", "The company", &[], "The company"),
