@@ -185,6 +185,9 @@ fn list(text: &str, spans: &[Span]) -> String {
     spans.iter().map(|span| span.of(text)).collect::<Vec<_>>().join(", ")
 }
 
+/// Fewest beams of the second search of a sentence whose translation lost something.
+const LEAST_BEAMS_FOR_LOST: usize = 8;
+
 /// A stretch of a sentence that the model takes at once.
 struct Part {
     /// Which sentence.
@@ -262,14 +265,57 @@ impl Translator {
 
         let mut parts = parts.into_iter().zip(found).peekable();
         let mut translations = Vec::with_capacity(sentences.len());
+        let mut lossy = Vec::new();
         for (sentence, (text, mapped)) in sentences.iter().zip(&normalized).enumerate() {
             let mut own = Vec::new();
             while let Some(part) = parts.next_if(|(part, _)| part.sentence == sentence) {
                 own.push(part);
             }
-            translations.push(self.assemble(text, mapped, &own, settings)?);
+            let translation = self.assemble(text, mapped, &own, settings)?;
+            let alone = own.len() == 1 && settings.decode.n_best == 1;
+            if settings.restore && alone && !translation.lost.is_empty() {
+                lossy.extend(own.into_iter().map(|(part, _)| part));
+            }
+            translations.push(translation);
         }
+        self.search_lost(lossy, sentences, &normalized, &mut translations, settings)?;
         Ok(translations)
+    }
+
+    /// Searches sentences whose translation lost a number or Latin word once more, with more beams,
+    /// and takes the best hypothesis that loses the fewest.
+    fn search_lost(
+        &self,
+        parts: Vec<Part>,
+        sentences: &[&str],
+        normalized: &[Mapped],
+        translations: &mut [Translation],
+        settings: &Settings,
+    ) -> Result<()> {
+        let beams = (2 * settings.decode.num_beams).max(LEAST_BEAMS_FOR_LOST);
+        let wide = decode::Options { num_beams: beams, n_best: beams, ..settings.decode.clone() };
+        let sources: Vec<Vec<u32>> = parts.iter().map(Part::ids).collect();
+        let sources: Vec<&[u32]> = sources.iter().map(Vec::as_slice).collect();
+        let model = self.model.as_ref();
+        let found = decode::generate(model, &sources, &wide, settings.batch_tokens)?;
+        for (part, hypotheses) in parts.into_iter().zip(found) {
+            let sentence = part.sentence;
+            let best = &mut translations[sentence];
+            let mut own = [(part, Vec::new())];
+            for hypothesis in hypotheses {
+                if hypothesis.cut || decode::is_looping(&hypothesis.ids, &self.letters) {
+                    continue;
+                }
+                own[0].1 = vec![hypothesis];
+                let other =
+                    self.assemble(sentences[sentence], &normalized[sentence], &own, settings)?;
+                let empty = other.warnings.contains(&Warning::Empty);
+                if !empty && other.lost.len() < best.lost.len() {
+                    *best = other;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Aligns given pairs of a sentence and its translation, both cut into `words` by the caller,
@@ -537,5 +583,90 @@ impl Writing {
             .collect();
         let score = mean(&self.log_probs);
         Target { text: self.text.clone(), words, confidence, links, restored: Vec::new(), score }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::models::fake::Fake;
+    use crate::tokenizer::Decoded;
+
+    const WORDS: [&str; 6] = ["</s>", "كتب", "45", "books", "many", "<pad>"];
+
+    /// A token is one of [`WORDS`].
+    struct Whole;
+
+    impl Tokenizer for Whole {
+        fn encode(&self, text: &str) -> Result<Vec<Token>> {
+            let of = |word: &Span| Token {
+                id: WORDS.iter().position(|known| *known == word.of(text)).unwrap() as u32,
+                span: *word,
+            };
+            let end = Token { id: 0, span: Span::new(text.len(), text.len()) };
+            Ok(words(text).iter().map(of).chain([end]).collect())
+        }
+
+        fn encode_target(&self, text: &str) -> Result<Vec<Token>> {
+            self.encode(text)
+        }
+
+        fn decode(&self, ids: &[u32]) -> Result<Decoded> {
+            let mut decoded = Decoded::default();
+            for &id in ids {
+                let (piece, gap) = match id {
+                    0 => ("", ""),
+                    _ if decoded.text.is_empty() => (self.piece(id), ""),
+                    _ => (self.piece(id), " "),
+                };
+                decoded.text += gap;
+                let start = decoded.text.len();
+                decoded.text += piece;
+                decoded.spans.push(Span::new(start, decoded.text.len()));
+            }
+            Ok(decoded)
+        }
+
+        fn piece(&self, id: u32) -> &str {
+            WORDS[id as usize]
+        }
+
+        fn vocab_size(&self) -> usize {
+            WORDS.len()
+        }
+    }
+
+    #[test]
+    fn a_translation_that_loses_a_number_is_searched_again() {
+        // Says "many books", or less gladly "45 books".
+        let model = Fake::new(WORDS.len(), |_, target| {
+            let mut logits = vec![0.0; WORDS.len()];
+            match target.len() {
+                1 => (logits[4], logits[2]) = (9.0, 8.0),
+                2 => logits[3] = 9.0,
+                _ => logits[0] = 9.0,
+            }
+            logits
+        });
+        let translator = Translator {
+            model: Box::new(model),
+            tokenizer: Box::new(Whole),
+            letters: Arc::default(),
+            generation: GenerationConfig {
+                num_beams: 1,
+                eos_token_id: vec![0],
+                ..GenerationConfig::default()
+            },
+        };
+        let settings = translator.settings();
+        let translated = |text: &str, settings: &Settings| {
+            translator.translate(&[text], settings).unwrap().remove(0)
+        };
+        let found = translated("45 كتب", &settings);
+        assert_eq!((&*found.targets[0].text, found.lost.len()), ("45 books", 0));
+        assert_eq!(translated("كتب", &settings).targets[0].text, "many books");
+        let as_it_is = translated("45 كتب", &Settings { restore: false, ..settings });
+        assert_eq!((&*as_it_is.targets[0].text, as_it_is.lost.len()), ("many books", 1));
     }
 }

@@ -10,7 +10,7 @@ const TIMES: usize = 4;
 
 /// Whether one sequence of tokens stands at least four times in a row somewhere in `ids`, over at least
 /// twelve tokens if none of them has a letter (see [`Options::letters`](super::Options::letters)).
-pub(super) fn is_looping(ids: &[u32], letters: &[bool]) -> bool {
+pub fn is_looping(ids: &[u32], letters: &[bool]) -> bool {
     let letter = |id: &u32| letters.get(*id as usize).copied().unwrap_or(false);
     (1..=ids.len() / TIMES).any(|period| {
         let least = period * TIMES;

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 
 use crate::Result;
 use crate::models::{ModelInfo, Seq2Seq, Session};
+pub use loops::is_looping;
 pub use options::Options;
 use search::Search;
 
