@@ -185,9 +185,6 @@ fn list(text: &str, spans: &[Span]) -> String {
     spans.iter().map(|span| span.of(text)).collect::<Vec<_>>().join(", ")
 }
 
-/// Fewest beams of the second search of a sentence whose translation lost something.
-const LEAST_BEAMS_FOR_LOST: usize = 8;
-
 /// A stretch of a sentence that the model takes at once.
 struct Part {
     /// Which sentence.
@@ -282,38 +279,48 @@ impl Translator {
         Ok(translations)
     }
 
-    /// Searches sentences whose translation lost a number or Latin word once more, with more beams,
-    /// and takes the best hypothesis that loses the fewest.
+    /// Searches sentences whose translation lost a number or Latin word again with more beams, and takes
+    /// the best hypothesis that loses the fewest; those that still lose one, with many more.
     fn search_lost(
         &self,
-        parts: Vec<Part>,
+        mut parts: Vec<Part>,
         sentences: &[&str],
         normalized: &[Mapped],
         translations: &mut [Translation],
         settings: &Settings,
     ) -> Result<()> {
-        let beams = (2 * settings.decode.num_beams).max(LEAST_BEAMS_FOR_LOST);
-        let wide = decode::Options { num_beams: beams, n_best: beams, ..settings.decode.clone() };
-        let sources: Vec<Vec<u32>> = parts.iter().map(Part::ids).collect();
-        let sources: Vec<&[u32]> = sources.iter().map(Vec::as_slice).collect();
         let model = self.model.as_ref();
-        let found = decode::generate(model, &sources, &wide, settings.batch_tokens)?;
-        for (part, hypotheses) in parts.into_iter().zip(found) {
-            let sentence = part.sentence;
-            let best = &mut translations[sentence];
-            let mut own = [(part, Vec::new())];
-            for hypothesis in hypotheses {
-                if hypothesis.cut || decode::is_looping(&hypothesis.ids, &self.letters) {
-                    continue;
+        for times in [2, 8] {
+            let beams = (times * settings.decode.num_beams).max(4 * times);
+            let wide =
+                decode::Options { num_beams: beams, n_best: beams, ..settings.decode.clone() };
+            // As many hypotheses at a time as in the first search.
+            let batch_tokens = settings.batch_tokens * settings.decode.num_beams / beams;
+            let sources: Vec<Vec<u32>> = parts.iter().map(Part::ids).collect();
+            let sources: Vec<&[u32]> = sources.iter().map(Vec::as_slice).collect();
+            let found = decode::generate(model, &sources, &wide, batch_tokens.max(1))?;
+            let mut still = Vec::new();
+            for (part, hypotheses) in parts.into_iter().zip(found) {
+                let sentence = part.sentence;
+                let best = &mut translations[sentence];
+                let mut own = [(part, Vec::new())];
+                for hypothesis in hypotheses {
+                    if hypothesis.cut || decode::is_looping(&hypothesis.ids, &self.letters) {
+                        continue;
+                    }
+                    own[0].1 = vec![hypothesis];
+                    let other =
+                        self.assemble(sentences[sentence], &normalized[sentence], &own, settings)?;
+                    let empty = other.warnings.contains(&Warning::Empty);
+                    if !empty && other.lost.len() < best.lost.len() {
+                        *best = other;
+                    }
                 }
-                own[0].1 = vec![hypothesis];
-                let other =
-                    self.assemble(sentences[sentence], &normalized[sentence], &own, settings)?;
-                let empty = other.warnings.contains(&Warning::Empty);
-                if !empty && other.lost.len() < best.lost.len() {
-                    *best = other;
+                if !best.lost.is_empty() {
+                    still.extend(own.map(|(part, _)| part));
                 }
             }
+            parts = still;
         }
         Ok(())
     }
