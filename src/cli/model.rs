@@ -46,7 +46,7 @@ pub struct ModelArgs {
     /// presentation forms folded, bidi controls dropped, digits made ASCII; `none` for nothing
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_enum, default_values = ["tashkeel", "tatweel", "forms", "bidi"], help_heading = "Model options")]
     normalize: Vec<Rewriting>,
-    /// Leave numbers and Latin words as the model wrote them, even where the source has others
+    /// Leave numbers and Latin words as the model first wrote them, even where the source has others
     #[arg(long, help_heading = "Model options")]
     no_restore: bool,
     /// Least score of a word link, 0 to 1
