@@ -87,8 +87,13 @@ fn name_around(s: usize, source: &str, words: &[Span]) -> Range<usize> {
     first..last + 1
 }
 
-/// The neighbouring words with letters that stand for source words of `run` and no others, among them the
-/// one that stands most for `s`.
+/// Whether a word is of capitals alone: a name rather than a translation.
+fn is_acronym(word: &str) -> bool {
+    word.chars().count() > 1 && word.chars().all(|c| c.is_ascii_uppercase())
+}
+
+/// The neighbouring words with letters that stand for source words of `run` and, unless they are
+/// acronyms, for no others, among them the one that stands most for `s`.
 fn place_of(
     run: Range<usize>,
     s: usize,
@@ -97,10 +102,13 @@ fn place_of(
     words: &[Span],
 ) -> Option<Span> {
     let own = |t: usize| {
+        let word = words[t].of(target);
         let mut linked = links.iter().filter(|link| link.target == t).peekable();
-        linked.peek().is_some()
-            && linked.all(|link| run.contains(&link.source))
-            && words[t].of(target).contains(char::is_alphabetic)
+        let inside = |link: &Link| run.contains(&link.source);
+        if is_acronym(word) {
+            return linked.any(inside);
+        }
+        linked.peek().is_some() && linked.all(inside) && word.contains(char::is_alphabetic)
     };
     let best = links.iter().filter(|link| link.source == s && own(link.target));
     let best = best.max_by(|a, b| a.score.total_cmp(&b.score))?.target;
@@ -189,6 +197,8 @@ mod tests {
                 &[(1, 1), (2, 3)],
                 "The Nadim Tours and Toors",
             ),
+            // An acronym may stand for its neighbours as well.
+            ("خطوط PNG هنا", "The BGNG lines", &[(0, 1), (1, 1)], "The PNG lines"),
             // Nothing stands for the lost word, or what does stands for another too.
             ("شركة Nadim هنا", "The company", &[], "The company"),
             ("شركة Nadim هنا", "The company", &[(0, 1), (1, 1)], "The company"),
