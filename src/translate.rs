@@ -291,7 +291,7 @@ impl Translator {
     ) -> Result<()> {
         let model = self.model.as_ref();
         for times in [2, 8] {
-            let beams = (times * settings.decode.num_beams).max(4 * times);
+            let beams = (times * settings.decode.num_beams).max(4);
             let wide =
                 decode::Options { num_beams: beams, n_best: beams, ..settings.decode.clone() };
             // As many hypotheses at a time as in the first search.
