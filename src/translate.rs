@@ -305,6 +305,9 @@ impl Translator {
                 let best = &mut translations[sentence];
                 let mut own = [(part, Vec::new())];
                 for hypothesis in hypotheses {
+                    if best.lost.is_empty() {
+                        break;
+                    }
                     if hypothesis.cut || decode::is_looping(&hypothesis.ids, &self.letters) {
                         continue;
                     }

@@ -159,8 +159,8 @@ pub struct Marian {
 
 impl Marian {
     /// Reads the weights of a checkpoint. Alignment will be read at `head`, by default at the one
-    /// that the configuration names, or head 0 of the last layer, which Marian supervises (marian-dev, `src/models/transformer.h`,
-    /// `collectOneHead`).
+    /// that the configuration names, or head 0 of the last layer, which Marian supervises
+    /// (marian-dev, `src/models/transformer.h`, `collectOneHead`).
     pub fn load(
         checkpoint: &Checkpoint,
         head: Option<AlignmentHead>,
